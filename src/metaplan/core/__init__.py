@@ -1,0 +1,56 @@
+"""Frozen records, keys and errors. No I/O; no third-party import but pydantic."""
+
+from metaplan.core.errors import (
+    ConfigError,
+    ContextLimitError,
+    DataError,
+    EnvironmentFault,
+    MetaplanError,
+    MissingDependencyError,
+    ModelFault,
+    PlanParseError,
+    RunError,
+    UserError,
+)
+from metaplan.core.keys import digest, episode_key, seed_from
+from metaplan.core.plans import Dialect, MetaPlan
+from metaplan.core.record import Record
+from metaplan.core.records import (
+    Episode,
+    ExpertStep,
+    ExpertTrajectory,
+    Placement,
+    PlanScore,
+    PreferencePair,
+    StopReason,
+    Task,
+    Turn,
+)
+
+__all__ = [
+    "ConfigError",
+    "ContextLimitError",
+    "DataError",
+    "Dialect",
+    "EnvironmentFault",
+    "Episode",
+    "ExpertStep",
+    "ExpertTrajectory",
+    "MetaPlan",
+    "MetaplanError",
+    "MissingDependencyError",
+    "ModelFault",
+    "Placement",
+    "PlanParseError",
+    "PlanScore",
+    "PreferencePair",
+    "Record",
+    "RunError",
+    "StopReason",
+    "Task",
+    "Turn",
+    "UserError",
+    "digest",
+    "episode_key",
+    "seed_from",
+]

@@ -1,0 +1,131 @@
+"""What an environment and a benchmark are to Metaplan.
+
+Text in, text out, with Gymnasium's step semantics. One environment object is one episode, made
+from a loaded task, which is the expensive part and may make many. Everything that belongs to one
+benchmark is one `Benchmark` record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from metaplan.core import ExpertTrajectory, Task
+
+__all__ = ["Benchmark", "Environment", "LoadedTask", "Observation", "Prompts", "StepResult"]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the agent sees first.
+
+    Attributes:
+        text: The scene and the task, as the benchmark words them.
+        info: Anything else, JSON-serialisable.
+    """
+
+    text: str
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What one action led to.
+
+    Attributes:
+        observation: Text for the agent.
+        reward: Task completion rate so far, in [0, 1].
+        terminated: The environment ended the episode: solved, or failed for good.
+        truncated: The environment cut the episode short by a limit of its own.
+        success: The environment's verdict so far.
+        valid: False where the environment did not accept the action.
+        info: Anything else, JSON-serialisable.
+    """
+
+    observation: str
+    reward: float
+    terminated: bool
+    truncated: bool
+    success: bool
+    valid: bool = True
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Environment(Protocol):
+    """One running task."""
+
+    def reset(self) -> Observation:
+        """Starts the episode; called once, before any step."""
+
+    def step(self, action: str) -> StepResult:
+        """Does one action. Any text is allowed; a senseless one changes nothing.
+
+        Raises:
+            EnvironmentFault: The environment itself broke.
+        """
+
+    def close(self) -> None:
+        """Frees what the episode holds. Safe to call twice."""
+
+
+@runtime_checkable
+class LoadedTask(Protocol):
+    """A task whose expensive preparation is done; kept by a worker and reused."""
+
+    def make(self) -> Environment:
+        """A fresh environment for one episode. Several may be alive at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompts:
+    """The benchmark's prompt texts, verbatim from the paper's figures, with ``{slots}``.
+
+    Attributes:
+        instruction: The agent's (Figures 10-12), ``{example}``, ``{task_instruction}`` and what
+            follows it; the sentence that brings the plan is not part of it.
+        planner: The planner's (Figures 7-9 without the conversation): ``{task}``, and
+            ``{plan_words}`` / ``{tag}`` for the dialect.
+        collection: Figures 7-9 whole: as `planner`, with ``{conversation}``.
+    """
+
+    instruction: str
+    planner: str
+    collection: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """All that belongs to one benchmark: the one plug-in point.
+
+    Registered under the entry-point group ``metaplan.benchmarks``.
+
+    Attributes:
+        name: As in task keys and recipes.
+        description: One line for ``metaplan envs list``.
+        task_sets: Name of each task set to what it holds.
+        tasks: Lists a task set, sorted by key; cheap, without instructions.
+        load: Prepares a task; expensive, done in a worker process.
+        expert: A solved trajectory of a task; expensive. None where there is no expert.
+        action_templates: The actions of Table 1's action space, e.g. ``go to {receptacle}``.
+        prompts: The paper's prompt texts.
+        example: A 1-shot example for a task: an expert's episode with thoughts, as chat text.
+        step_limit: Most replies of the agent in one episode of a task.
+        fingerprint: What shapes observations and rewards beside the step limit, for a task set:
+            grammar, simplifications, generator version, checksum of the data.
+        deterministic: Whether equal actions give equal texts.
+    """
+
+    name: str
+    description: str
+    task_sets: Mapping[str, str]
+    tasks: Callable[[str], Sequence[Task]]
+    load: Callable[[Task], LoadedTask]
+    expert: Callable[[Task], ExpertTrajectory] | None
+    action_templates: tuple[str, ...]
+    prompts: Prompts
+    example: Callable[[Task], str]
+    step_limit: Callable[[Task], int]
+    fingerprint: Callable[[str], Mapping[str, str]]
+    deterministic: bool = True
