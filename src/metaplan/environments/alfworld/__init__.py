@@ -1,0 +1,1 @@
+"""ALFWorld: household tasks as text games, in both of its grammars."""
