@@ -1,1 +1,39 @@
-"""Placeholder docstring, replaced by its module owner."""
+"""What the episodes say: metrics, intervals over tasks, and paired differences of methods.
+
+results = evaluate([Arm(method="none", ...), Arm(method="mpo", ...)])
+results.model_dump_json(indent=2)  # results.json
+"""
+
+from metaplan.evaluation.bootstrap import RESAMPLES, Interval, bootstrap
+from metaplan.evaluation.evaluate import evaluate
+from metaplan.evaluation.metrics import COMPARED, METRICS, Metric, TaskMeans, task_means
+from metaplan.evaluation.records import (
+    SCHEMA,
+    Arm,
+    Coverage,
+    Difference,
+    ResultRow,
+    Results,
+    method_order,
+    method_pairs,
+)
+
+__all__ = [
+    "COMPARED",
+    "METRICS",
+    "RESAMPLES",
+    "SCHEMA",
+    "Arm",
+    "Coverage",
+    "Difference",
+    "Interval",
+    "Metric",
+    "ResultRow",
+    "Results",
+    "TaskMeans",
+    "bootstrap",
+    "evaluate",
+    "method_order",
+    "method_pairs",
+    "task_means",
+]
