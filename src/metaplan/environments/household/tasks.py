@@ -1,0 +1,166 @@
+"""Draws tasks: a house and a goal in it, from nothing but a task set and an index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from metaplan.core import seed_from
+from metaplan.environments.household.catalogue import AFFORDANCES, LAMP, Room, read_world
+from metaplan.environments.household.houses import (
+    House,
+    draw_furniture,
+    draw_things,
+    places_in,
+)
+from metaplan.environments.household.splits import GENERATOR_VERSION, is_goal_of, is_layout_of
+
+__all__ = ["TASK_TYPES", "Goal", "Scenario", "draw_scenario", "task_seed", "task_type_of"]
+
+TASK_TYPES = (
+    "pick_and_place_simple",
+    "look_at_obj_in_light",
+    "pick_clean_then_place_in_recep",
+    "pick_heat_then_place_in_recep",
+    "pick_cool_then_place_in_recep",
+    "pick_two_obj_and_place",
+)
+
+_LOOK, _TWO, _SIMPLE = "look_at_obj_in_light", "pick_two_obj_and_place", "pick_and_place_simple"
+
+_TREATMENT = {
+    "pick_clean_then_place_in_recep": ("cleanable", "SinkBasin"),
+    "pick_heat_then_place_in_recep": ("heatable", "Microwave"),
+    "pick_cool_then_place_in_recep": ("coolable", "Fridge"),
+}
+
+# As in ALFRED, gen/constants.py: GOALS_VALID.
+_ROOMS = {
+    _SIMPLE: ("kitchen", "living room", "bedroom", "bathroom"),
+    _TWO: ("kitchen", "living room", "bedroom", "bathroom"),
+    _LOOK: ("living room", "bedroom"),
+    "pick_clean_then_place_in_recep": ("kitchen", "bathroom"),
+    "pick_heat_then_place_in_recep": ("kitchen",),
+    "pick_cool_then_place_in_recep": ("kitchen",),
+}
+
+_COUNTS = {_TWO: ((2, 3), (2, 1))}
+_USUAL_COUNTS = ((1, 2, 3), (2, 2, 1))
+_CLUTTER = (10, 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What is to be done.
+
+    Attributes:
+        task_type: One of `TASK_TYPES`.
+        object_type: What to bring, or to look at.
+        place_type: Where to; the lamp in ``look_at_obj_in_light``.
+        wording: Which of ALFRED's two sentences says it: 0 or 1.
+    """
+
+    task_type: str
+    object_type: str
+    place_type: str
+    wording: int
+
+    @property
+    def count(self) -> int:
+        """How many objects the goal needs."""
+        return 2 if self.task_type == _TWO else 1
+
+    @property
+    def station(self) -> str | None:
+        """Where the object is cleaned, heated or cooled; None where it is not."""
+        return _TREATMENT.get(self.task_type, ("", None))[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A house and what is to be done in it."""
+
+    house: House
+    goal: Goal
+
+
+def task_type_of(index: int) -> str:
+    """The task type of an index; any six in a row cover all types."""
+    return TASK_TYPES[index % len(TASK_TYPES)]
+
+
+def task_seed(task_set: str, index: int) -> int:
+    """The seed from which a whole task is drawn."""
+    return seed_from("household", GENERATOR_VERSION, task_set, index)
+
+
+def draw_scenario(task_set: str, index: int) -> Scenario:
+    """Draws a task; solvable, and not solved at the start, by construction.
+
+    Args:
+        task_set: One of `splits.TASK_SETS`; decides which layouts and goals may be drawn.
+        index: 0 or more.
+
+    Returns:
+        The same scenario on every machine.
+    """
+    rng = Random(task_seed(task_set, index))  # noqa: S311 (games, not secrets)
+    task_type = task_type_of(index)
+    room_name = rng.choice(_ROOMS[task_type])
+    room = read_world().rooms[room_name]
+    while True:
+        furniture = draw_furniture(rng, room)
+        if not is_layout_of(task_set, room_name, furniture):
+            continue
+        goals = _possible_goals(task_set, task_type, room, furniture)
+        if goals:
+            break
+    # First the object, then its place: else objects that fit everywhere would be most goals.
+    object_type = rng.choice(sorted({object_type for object_type, _ in goals}))
+    place_type = rng.choice([place for object_type_, place in goals if object_type_ == object_type])
+    goal = Goal(task_type, object_type, place_type, wording=rng.randrange(2))
+    return Scenario(_stock(rng, room_name, furniture, goal), goal)
+
+
+def _possible_goals(
+    task_set: str, task_type: str, room: Room, furniture: Sequence[str]
+) -> list[tuple[str, str]]:
+    """The (object type, place type) pairs that the task set allows and this house affords."""
+    if task_type == _LOOK and not places_in(furniture, room.objects[LAMP]):
+        return []
+    holds = read_world().holds
+    goals = []
+    for object_type, prior in room.objects.items():
+        found_in = set(places_in(furniture, prior))
+        if object_type == LAMP or not _affords(task_type, object_type) or not found_in:
+            continue
+        if task_type == _LOOK:
+            places = {LAMP}
+        elif task_type in _TREATMENT:
+            places = {place for place in set(furniture) if object_type in holds[place]}
+        else:  # It must lie somewhere else at the start.
+            places = {
+                place
+                for place in set(furniture)
+                if object_type in holds[place] and found_in - {place}
+            }
+        goals += [(object_type, p) for p in sorted(places) if is_goal_of(task_set, object_type, p)]
+    return goals
+
+
+def _affords(task_type: str, object_type: str) -> bool:
+    affordance = _TREATMENT.get(task_type)
+    return affordance is None or object_type in AFFORDANCES[affordance[0]]
+
+
+def _stock(rng: Random, room_name: str, furniture: tuple[str, ...], goal: Goal) -> House:
+    """Puts the goal's objects and others into the house."""
+    numbers, weights = _COUNTS.get(goal.task_type, _USUAL_COUNTS)
+    wanted = {goal.object_type: rng.choices(numbers, weights)[0]}
+    if goal.task_type == _LOOK:
+        wanted[LAMP] = 1
+    avoid = {} if goal.station else {goal.object_type: goal.place_type}
+    room = read_world().rooms[room_name]
+    things = draw_things(rng, room, furniture, wanted, avoid, rng.randint(*_CLUTTER))
+    return House(room_name, furniture, things)
