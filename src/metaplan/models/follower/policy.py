@@ -1,0 +1,300 @@
+"""How the follower acts: plan in hand or on its own, as generators of moves.
+
+A generator yields the move that it wants to make and is resumed after the memory has taken in
+what really happened (a slip may have come between). Nothing else carries state, so the whole
+episode can be replayed from its text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from metaplan.models.follower.intents import Intent
+from metaplan.models.follower.memory import Memory, kind_of
+from metaplan.models.follower.reading import Goal
+
+__all__ = ["Move", "Policy", "own_intents"]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What to do next, and why, in words."""
+
+    action: str
+    thought: str
+
+
+Moves = Iterator[Move]
+
+_APPLIANCES = {"clean": "sinkbasin", "heat": "microwave", "cool": "fridge"}
+# Weak common sense: large open surfaces first, what has to be opened last.
+_LIKELY = (
+    "countertop", "diningtable", "desk", "sidetable", "dresser", "coffeetable", "bed", "sofa",
+    "armchair", "shelf", "tvstand", "toilet", "sinkbasin", "stoveburner", "garbagecan", "fridge",
+)  # fmt: skip
+_ATTEMPTS = 2
+
+
+def own_intents(goal: Goal, *, forgets: bool) -> tuple[Intent, ...]:
+    """What the follower would do without a plan.
+
+    Args:
+        goal: The task.
+        forgets: Leaves out what makes the task more than fetching one thing: the treatment, the
+            lamp, or the second object.
+    """
+    fetch = (Intent("search", goal.object), Intent("take", goal.object))
+    if goal.lamp:
+        return fetch if forgets else (*fetch, Intent("use", goal.lamp))
+    treat = () if goal.treatment is None or forgets else (Intent(goal.treatment, goal.object),)
+    deliver = (Intent("visit", place=goal.target), Intent("put", goal.object, goal.target))
+    once = (*fetch, *treat, *deliver)
+    return once * (1 if forgets else goal.count)
+
+
+class Policy:
+    """Carries out intents one by one, over and over until the episode ends.
+
+    Args:
+        intents: What to do.
+        trusted: Whether the intents come from a plan: a search that it asks for goes through the
+            whole room in a sensible order.
+        goal: The task; None where it was not understood.
+        places: The room's receptacles in the order of the listing.
+        memory: Filled by the caller between moves.
+        patience: How many places an own search looks at.
+    """
+
+    def __init__(
+        self,
+        intents: Sequence[Intent],
+        *,
+        trusted: bool,
+        goal: Goal | None,
+        places: Sequence[str],
+        memory: Memory,
+        patience: int,
+    ) -> None:
+        self._intents = intents
+        self._trusted = trusted
+        self._goal = goal
+        self._places = places
+        self._memory = memory
+        self._patience = patience
+
+    def moves(self) -> Moves:
+        """The moves of an episode, without end."""
+        while True:
+            for index, intent in enumerate(self._intents):
+                yield from self._perform(index, intent)
+            yield Move("look", "I went through all steps and the task is not done. I start over.")
+
+    def _perform(self, index: int, intent: Intent) -> Moves:
+        match intent.verb:
+            case "visit":
+                yield from self._visit(intent.place, self._sought(index))
+            case "search":
+                yield from self._search(intent.object or self._goal_object)
+            case "take":
+                yield from self._take(intent.object or self._goal_object, intent.place)
+            case "put":
+                yield from self._put(intent)
+            case "clean" | "heat" | "cool":
+                yield from self._treat(intent)
+            case "use":
+                yield from self._use(intent.object)
+            case "open":
+                yield from self._open(intent.place, self._sought(index))
+            case "close":
+                yield from self._close(intent.place)
+            case "other":
+                yield Move(intent.text, "The plan says so.")
+
+    # --- the steps -------------------------------------------------------------------------
+
+    def _visit(self, place: str, sought: str) -> Moves:
+        """Goes to a place; to each of its kind in turn while something is sought."""
+        if sought and self._spot(sought):
+            return
+        candidates = self._resolve(place)
+        if not candidates:
+            yield from self._try(f"go to {place}", f"The plan says to go to the {place}.")
+        elif sought:
+            yield from self._look_through(candidates, sought)
+        else:
+            yield from self._go(self._destination(candidates))
+
+    def _search(self, thing: str) -> Moves:
+        if candidates := self._resolve(thing):
+            yield from self._go(self._destination(candidates))
+        elif self._trusted:
+            yield from self._look_through(sorted(self._places, key=_likelihood), thing)
+        else:
+            yield from self._search_alone(thing)
+
+    def _take(self, kind: str, place: str) -> Moves:
+        memory = self._memory
+        if memory.holding and kind_of(memory.holding) == kind:
+            return
+        yield from self._look_through(self._resolve(place), kind)
+        if not self._spot(kind):
+            yield from self._search_alone(kind)
+        spot = self._spot(kind)
+        if spot is None:
+            where = memory.at or f"{place or 'room'} 1"
+            yield Move(f"take {kind} 1 from {where}", f"The {kind} should be here.")
+            return
+        thing, where = spot
+        yield from self._inspect(where)
+        yield from self._try(
+            f"take {thing} from {where}",
+            f"I found the {thing}. I take it.",
+            lambda: memory.holding == thing,
+        )
+
+    def _put(self, intent: Intent) -> Moves:
+        memory = self._memory
+        thing = memory.holding or f"{intent.object or self._goal_object} 1"
+        candidates = self._resolve(intent.place) if intent.place else [memory.at]
+        if not candidates or not memory.holding:
+            where = self._destination(candidates) if candidates else f"{intent.place} 1"
+            yield Move(f"put {thing} in/on {where}", f"The plan says: {intent.text}.")
+            return
+        first = self._destination(candidates)
+        for place in [first, *(other for other in candidates if other != first)][:_ATTEMPTS]:
+            yield from self._inspect(place)
+            yield from self._try(
+                f"put {thing} in/on {place}",
+                f"I put the {thing} in or on the {place}.",
+                lambda: not memory.holding,
+            )
+            if not memory.holding:
+                return
+
+    def _treat(self, intent: Intent) -> Moves:
+        memory, verb = self._memory, intent.verb
+        kind = intent.place or _APPLIANCES[verb]
+        thing = memory.holding or f"{intent.object or self._goal_object} 1"
+        candidates = self._resolve(kind)
+        appliance = self._destination(candidates) if candidates else f"{kind} 1"
+        if candidates:
+            yield from self._go(appliance)
+        yield from self._try(
+            f"{verb} {thing} with {appliance}",
+            f"I {verb} the {thing} with the {appliance}.",
+            lambda: (verb, thing) in memory.treated,
+        )
+
+    def _use(self, kind: str) -> Moves:
+        memory = self._memory
+        if not self._spot(kind):
+            yield from self._search_alone(kind)
+        spot = self._spot(kind)
+        if spot is None:
+            yield Move(f"use {kind} 1", f"The {kind} should be here.")
+            return
+        thing, where = spot
+        yield from self._go(where)
+        yield from self._try(f"use {thing}", f"I use the {thing}.", lambda: thing in memory.lit)
+
+    def _open(self, place: str, sought: str) -> Moves:
+        candidates = self._resolve(place)
+        if (sought and self._spot(sought)) or self._memory.at in candidates:
+            candidates = [self._memory.at]
+        if not candidates:
+            yield from self._try(f"open {place}", f"The plan says to open the {place}.")
+        else:
+            yield from self._inspect(candidates[0])
+
+    def _close(self, place: str) -> Moves:
+        at = self._memory.at
+        if at and at in self._resolve(place) and at not in self._memory.closed:
+            yield Move(f"close {at}", f"I close the {at}.")
+
+    # --- what steps are made of ------------------------------------------------------------
+
+    def _try(self, action: str, thought: str, done: Callable[[], bool] = lambda: False) -> Moves:
+        """Attempts an action until it is done, at most twice."""
+        for _ in range(_ATTEMPTS):
+            if done():
+                return
+            yield Move(action, thought)
+
+    def _go(self, place: str) -> Moves:
+        yield from self._try(
+            f"go to {place}", f"I go to the {place}.", lambda: self._memory.at == place
+        )
+
+    def _inspect(self, place: str) -> Moves:
+        """Goes to a place and opens it if it is closed."""
+        yield from self._go(place)
+        yield from self._try(
+            f"open {place}",
+            f"The {place} is closed. I open it.",
+            lambda: place not in self._memory.closed,
+        )
+
+    def _look_through(self, places: Sequence[str], thing: str) -> Moves:
+        """Inspects places not yet seen until the thing is found."""
+        for place in places:
+            if self._spot(thing):
+                return
+            if place not in self._memory.contents:
+                yield from self._inspect(place)
+
+    def _search_alone(self, thing: str) -> Moves:
+        """Own search: the room as it is listed, as far as patience goes."""
+        unseen = [place for place in self._places if place not in self._memory.contents]
+        yield from self._look_through(unseen[: self._patience], thing)
+
+    # --- what it knows ---------------------------------------------------------------------
+
+    @property
+    def _goal_object(self) -> str:
+        return self._goal.object if self._goal else "object"
+
+    def _sought(self, index: int) -> str:
+        """What the steps after this one will want to have found; empty for nothing."""
+        for later in self._intents[index + 1 :]:
+            match later.verb:
+                case "take":
+                    return later.object or self._goal_object
+                case "use":
+                    return later.object
+                case "visit" | "search" | "open" | "close":
+                    continue
+                case _:
+                    return ""
+        return ""
+
+    def _spot(self, kind: str) -> tuple[str, str] | None:
+        """A thing of the kind and its place, if one was seen that is not yet where it belongs."""
+        two = self._goal is not None and self._goal.count == 2
+        for thing, place in self._memory.seen(kind):
+            if not (two and self._goal and kind_of(place) == self._goal.target):
+                return thing, place
+        return None
+
+    def _resolve(self, place: str) -> list[str]:
+        """The room's receptacles that a word means, lowest number first: itself, else similar."""
+        if place in self._places:
+            return [place]
+        kind = kind_of(place)
+        same = [name for name in self._places if kind_of(name) == kind]
+        if not same and len(kind) > 2:
+            singular = kind.removesuffix("s")
+            same = [name for name in self._places if singular in kind_of(name)]
+        return sorted(same, key=lambda name: int(name.split(" ")[1]))
+
+    def _destination(self, candidates: Sequence[str]) -> str:
+        """Where to go when any will do: here, where something was put before, or the first."""
+        for place in (self._memory.at, *self._memory.placed.values()):
+            if place in candidates:
+                return place
+        return candidates[0]
+
+
+def _likelihood(place: str) -> int:
+    kind = kind_of(place)
+    return _LIKELY.index(kind) if kind in _LIKELY else len(_LIKELY)
