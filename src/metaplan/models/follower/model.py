@@ -27,13 +27,15 @@ class FollowerSettings(Record):
         format_error_rate: Probability, per turn, of a reply without an action.
         forgetfulness: Probability, per episode without a plan, of forgetting the treatment, the
             lamp, or the second object.
-        patience: How many unseen places it looks at in a search of its own.
+        patience: How many places it looks at in a search of its own.
+        skip_rate: Probability, per step of a plan, own or given, of overlooking it.
     """
 
     error_rate: float = Field(default=0.05, ge=0.0, le=1.0)
     format_error_rate: float = Field(default=0.01, ge=0.0, le=1.0)
     forgetfulness: float = Field(default=0.5, ge=0.0, le=1.0)
-    patience: int = Field(default=8, ge=0)
+    patience: int = Field(default=5, ge=0)
+    skip_rate: float = Field(default=0.03, ge=0.0, le=1.0)
 
 
 class PlanFollower:
@@ -114,10 +116,11 @@ class PlanFollower:
         return wanted
 
     def _policy(self, conversation: Conversation, memory: Memory, seed: int) -> Policy:
+        chance = _chance(conversation, seed, -1)
+        forgets = chance.random() < self.settings.forgetfulness
         if conversation.plan is not None:
             intents = read_plan(conversation.plan)
         elif conversation.goal is not None:
-            forgets = _chance(conversation, seed, -1).random() < self.settings.forgetfulness
             intents = own_intents(conversation.goal, forgets=forgets)
         else:
             intents = ()
@@ -128,6 +131,8 @@ class PlanFollower:
             places=conversation.places,
             memory=memory,
             patience=self.settings.patience,
+            skip_rate=self.settings.skip_rate,
+            chance=chance,
         )
 
 

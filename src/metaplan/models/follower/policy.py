@@ -7,6 +7,7 @@ episode can be replayed from its text.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -54,7 +55,7 @@ def own_intents(goal: Goal, *, forgets: bool) -> tuple[Intent, ...]:
 
 
 class Policy:
-    """Carries out intents one by one, over and over until the episode ends.
+    """Carries out intents one by one; over and over while some of them fail.
 
     Args:
         intents: What to do.
@@ -64,6 +65,8 @@ class Policy:
         places: The room's receptacles in the order of the listing.
         memory: Filled by the caller between moves.
         patience: How many places an own search looks at.
+        skip_rate: Probability of overlooking an intent.
+        chance: Where an own search begins, and which intents are overlooked.
     """
 
     def __init__(
@@ -75,6 +78,8 @@ class Policy:
         places: Sequence[str],
         memory: Memory,
         patience: int,
+        skip_rate: float,
+        chance: random.Random,
     ) -> None:
         self._intents = intents
         self._trusted = trusted
@@ -82,13 +87,22 @@ class Policy:
         self._places = places
         self._memory = memory
         self._patience = patience
+        self._skip_rate = skip_rate
+        self._chance = chance
+        self._looked: set[str] = set()
+        self._failed = False
 
     def moves(self) -> Moves:
         """The moves of an episode, without end."""
         while True:
+            self._looked.clear()
+            self._failed = False
             for index, intent in enumerate(self._intents):
-                yield from self._perform(index, intent)
-            yield Move("look", "I went through all steps and the task is not done. I start over.")
+                if self._chance.random() >= self._skip_rate:
+                    yield from self._perform(index, intent)
+            while not self._failed:
+                yield Move(self._memory.last_action or "look", "All is done. I make sure.")
+            yield Move("look", "It did not work. I start over.")
 
     def _perform(self, index: int, intent: Intent) -> Moves:
         match intent.verb:
@@ -119,7 +133,7 @@ class Policy:
             return
         candidates = self._resolve(place)
         if not candidates:
-            yield from self._try(f"go to {place}", f"The plan says to go to the {place}.")
+            yield from self._insist(f"go to {place}", f"The plan says to go to the {place}.")
         elif sought:
             yield from self._look_through(candidates, sought)
         else:
@@ -135,21 +149,16 @@ class Policy:
 
     def _take(self, kind: str, place: str) -> Moves:
         memory = self._memory
-        if memory.holding and kind_of(memory.holding) == kind:
+        if kind_of(memory.holding) == kind:
             return
         yield from self._look_through(self._resolve(place), kind)
         if not self._spot(kind):
             yield from self._search_alone(kind)
-        spot = self._spot(kind)
-        if spot is None:
-            where = memory.at or f"{place or 'room'} 1"
-            yield Move(f"take {kind} 1 from {where}", f"The {kind} should be here.")
-            return
-        thing, where = spot
-        yield from self._inspect(where)
-        yield from self._try(
+        thing, where = self._spot(kind) or (f"{kind} 1", memory.at or f"{place or 'room'} 1")
+        yield from self._manipulate(
+            where,
             f"take {thing} from {where}",
-            f"I found the {thing}. I take it.",
+            f"I take the {thing}.",
             lambda: memory.holding == thing,
         )
 
@@ -157,96 +166,108 @@ class Policy:
         memory = self._memory
         thing = memory.holding or f"{intent.object or self._goal_object} 1"
         candidates = self._resolve(intent.place) if intent.place else [memory.at]
-        if not candidates or not memory.holding:
-            where = self._destination(candidates) if candidates else f"{intent.place} 1"
-            yield Move(f"put {thing} in/on {where}", f"The plan says: {intent.text}.")
-            return
-        first = self._destination(candidates)
-        for place in [first, *(other for other in candidates if other != first)][:_ATTEMPTS]:
-            yield from self._inspect(place)
-            yield from self._try(
-                f"put {thing} in/on {place}",
-                f"I put the {thing} in or on the {place}.",
-                lambda: not memory.holding,
-            )
-            if not memory.holding:
-                return
+        place = self._destination(candidates) if candidates else f"{intent.place} 1"
+        yield from self._manipulate(
+            place,
+            f"put {thing} in/on {place}",
+            f"I put the {thing} in or on the {place}.",
+            lambda: memory.placed.get(thing) == place,
+        )
 
     def _treat(self, intent: Intent) -> Moves:
         memory, verb = self._memory, intent.verb
-        kind = intent.place or _APPLIANCES[verb]
         thing = memory.holding or f"{intent.object or self._goal_object} 1"
+        kind = intent.place or _APPLIANCES[verb]
         candidates = self._resolve(kind)
         appliance = self._destination(candidates) if candidates else f"{kind} 1"
-        if candidates:
-            yield from self._go(appliance)
-        yield from self._try(
+        yield from self._manipulate(
+            appliance,
             f"{verb} {thing} with {appliance}",
             f"I {verb} the {thing} with the {appliance}.",
             lambda: (verb, thing) in memory.treated,
+            opens=False,
         )
 
     def _use(self, kind: str) -> Moves:
         memory = self._memory
         if not self._spot(kind):
             yield from self._search_alone(kind)
-        spot = self._spot(kind)
-        if spot is None:
-            yield Move(f"use {kind} 1", f"The {kind} should be here.")
-            return
-        thing, where = spot
-        yield from self._go(where)
-        yield from self._try(f"use {thing}", f"I use the {thing}.", lambda: thing in memory.lit)
+        thing, where = self._spot(kind) or (f"{kind} 1", memory.at)
+        yield from self._manipulate(
+            where, f"use {thing}", f"I use the {thing}.", lambda: thing in memory.lit
+        )
 
     def _open(self, place: str, sought: str) -> Moves:
         candidates = self._resolve(place)
-        if (sought and self._spot(sought)) or self._memory.at in candidates:
-            candidates = [self._memory.at]
+        if sought and self._spot(sought):
+            return
         if not candidates:
-            yield from self._try(f"open {place}", f"The plan says to open the {place}.")
+            yield from self._insist(f"open {place}", f"The plan says to open the {place}.")
         else:
-            yield from self._inspect(candidates[0])
+            yield from self._inspect(self._destination(candidates))
 
     def _close(self, place: str) -> Moves:
         at = self._memory.at
-        if at and at in self._resolve(place) and at not in self._memory.closed:
+        if at in self._resolve(place) and at not in self._memory.closed:
             yield Move(f"close {at}", f"I close the {at}.")
 
     # --- what steps are made of ------------------------------------------------------------
 
-    def _try(self, action: str, thought: str, done: Callable[[], bool] = lambda: False) -> Moves:
+    def _insist(self, action: str, thought: str, done: Callable[[], bool] = lambda: False) -> Moves:
         """Attempts an action until it is done, at most twice."""
         for _ in range(_ATTEMPTS):
             if done():
                 return
             yield Move(action, thought)
 
+    def _manipulate(
+        self,
+        place: str,
+        action: str,
+        thought: str,
+        done: Callable[[], bool],
+        *,
+        opens: bool = True,
+    ) -> Moves:
+        """Attempts an action at a place until it is done, at most twice; else this is a failure."""
+        for _ in range(_ATTEMPTS):
+            if done():
+                return
+            if place in self._places:
+                yield from self._inspect(place) if opens else self._go(place)
+            yield Move(action, thought)
+        if not done():
+            self._failed = True
+
     def _go(self, place: str) -> Moves:
-        yield from self._try(
+        yield from self._insist(
             f"go to {place}", f"I go to the {place}.", lambda: self._memory.at == place
         )
 
     def _inspect(self, place: str) -> Moves:
         """Goes to a place and opens it if it is closed."""
         yield from self._go(place)
-        yield from self._try(
+        yield from self._insist(
             f"open {place}",
             f"The {place} is closed. I open it.",
             lambda: place not in self._memory.closed,
         )
 
     def _look_through(self, places: Sequence[str], thing: str) -> Moves:
-        """Inspects places not yet seen until the thing is found."""
+        """Inspects places until the thing is found; none twice until it starts over."""
         for place in places:
             if self._spot(thing):
                 return
-            if place not in self._memory.contents:
+            if place not in self._looked:
                 yield from self._inspect(place)
+                self._looked.add(place)
 
     def _search_alone(self, thing: str) -> Moves:
-        """Own search: the room as it is listed, as far as patience goes."""
-        unseen = [place for place in self._places if place not in self._memory.contents]
-        yield from self._look_through(unseen[: self._patience], thing)
+        """Own search: on from some place in the room's listing, as far as patience goes."""
+        start = self._chance.randrange(len(self._places) or 1)
+        turned = [*self._places[start:], *self._places[:start]]
+        fresh = [place for place in turned if place not in self._looked]
+        yield from self._look_through(fresh[: self._patience], thing)
 
     # --- what it knows ---------------------------------------------------------------------
 
