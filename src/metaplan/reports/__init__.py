@@ -1,1 +1,16 @@
-"""Placeholder docstring, replaced by its module owner."""
+"""Results for people: one self-contained HTML page, Markdown, and tables for the terminal."""
+
+from metaplan.reports.context import ExampleEpisode, ExamplePlans, ReportContext, RunFacts
+from metaplan.reports.terminal import differences_table, render_episode, results_table
+from metaplan.reports.write import write_report
+
+__all__ = [
+    "ExampleEpisode",
+    "ExamplePlans",
+    "ReportContext",
+    "RunFacts",
+    "differences_table",
+    "render_episode",
+    "results_table",
+    "write_report",
+]
