@@ -48,7 +48,11 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (name, re.compile(pattern))
     for name, pattern in (
         ("search", rf"{_GO} where (?:you (?:can|may|might) find )?(?P<object>.+)"),
-        ("search", rf"{_GO} .*\b(?:location|place|spot)s? (?:of|for|where|with) (?P<object>.+)"),
+        (
+            "search",
+            rf"{_GO} .*\b(?:location|place|spot|recep|receptacle)s? (?:of|for|where|with) "
+            rf"(?P<object>.+)",
+        ),
         ("search", r"(?:find|locate|search for|look for|identify) (?P<object>.+)"),
         ("visit", rf"{_GO} (?P<place>.+)"),
         ("visit", r"(?:visit|approach|check|search|inspect|look in|look on) (?P<place>.+)"),
@@ -69,23 +73,30 @@ _VERB = rf"(?:{_GO}|{_TAKE}|{_PUT}|{_TREAT}|{_SWITCH}|open|close|find|locate|loo
 _CLAUSES = re.compile(rf"(?:[,;.]| and| then)(?: and| then)* (?={_VERB})")
 _LEAD = re.compile(r"^(?:(?:first|then|next|now|finally|lastly|carefully|again),? )+")
 _NOUN_LEAD = re.compile(
-    r"^(?:(?:the|an?|some|your|that|this|first|second|other|another|same|nearest|one|two|of) )+"
+    r"^(?:(?:the|an?|some|your|that|this|each|all|any|first|second|other|another|same|nearest|one|"
+    r"two|of|clean|cleaned|hot|heated|warm|cool|cooled|cold|possible|likely) )+"
 )
 # Where a noun phrase ends: "the mug may be located", "the desk that …", "the lamp to look at …".
 _NOUN_END = re.compile(
     r" (?:where|that|which|you|may|might|can|could|is|are|was|were|will|should|to|in|on|at|in/on|"
-    r"from|with|under|and|or|again|by|if|near|using|located|placed|back)\b.*$|[,;:.(].*$"
+    r"from|with|under|and|or|again|by|if|near|using|until|for|one by one|located|placed|back)\b.*$"
+    r"|[,;:.(].*$"
 )
+_CONDITION = re.compile(r"(?:if|once|when|after|while|until|before) ")
 _PRONOUNS = {"it", "them", "there", "where", "object", "objects", "item", "items"}
 
 
 @lru_cache(maxsize=4096)
 def read_plan(plan: MetaPlan) -> tuple[Intent, ...]:
-    """What the plan asks for, in its order. A step of several clauses gives several intents."""
+    """What the plan asks for, in its order.
+
+    A step of several clauses gives several intents; a condition ("if the fridge is closed,") none.
+    """
     return tuple(
         _read_clause(clause)
         for step in plan.steps
         for clause in _CLAUSES.split(step.lower().strip(" ."))
+        if not _CONDITION.match(clause)
     )
 
 

@@ -151,7 +151,8 @@ class Policy:
         memory = self._memory
         if kind_of(memory.holding) == kind:
             return
-        yield from self._look_through(self._resolve(place), kind)
+        if place:
+            yield from self._look_through(self._resolve(place), kind)
         if not self._spot(kind):
             yield from self._search_alone(kind)
         thing, where = self._spot(kind) or (f"{kind} 1", memory.at or f"{place or 'room'} 1")
@@ -165,7 +166,7 @@ class Policy:
     def _put(self, intent: Intent) -> Moves:
         memory = self._memory
         thing = memory.holding or f"{intent.object or self._goal_object} 1"
-        candidates = self._resolve(intent.place) if intent.place else [memory.at]
+        candidates = self._resolve(intent.place)
         place = self._destination(candidates) if candidates else f"{intent.place} 1"
         yield from self._manipulate(
             place,
@@ -298,7 +299,12 @@ class Policy:
         return None
 
     def _resolve(self, place: str) -> list[str]:
-        """The room's receptacles that a word means, lowest number first: itself, else similar."""
+        """The room's receptacles that a word means, lowest number first: itself, else similar.
+
+        No word means the place where the agent is.
+        """
+        if not place:
+            return [self._memory.at] if self._memory.at else []
         if place in self._places:
             return [place]
         kind = kind_of(place)
