@@ -1,1 +1,29 @@
-"""Placeholder docstring, replaced by its module owner."""
+"""SFT and DPO of planners and agents: a thin layer over TRL.
+
+Knows datasets (JSONL) and model directories only, and can be used alone. Importing this package
+imports neither torch nor TRL; calling its functions does.
+"""
+
+from metaplan.training.dpo import train_dpo
+from metaplan.training.result import TrainingResult
+from metaplan.training.scratch import create_scratch_model
+from metaplan.training.settings import (
+    DpoSettings,
+    LoraSettings,
+    ScratchSettings,
+    SftSettings,
+    TrainingSettings,
+)
+from metaplan.training.sft import train_sft
+
+__all__ = [
+    "DpoSettings",
+    "LoraSettings",
+    "ScratchSettings",
+    "SftSettings",
+    "TrainingResult",
+    "TrainingSettings",
+    "create_scratch_model",
+    "train_dpo",
+    "train_sft",
+]

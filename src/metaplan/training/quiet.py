@@ -1,0 +1,36 @@
+"""Keeps the training libraries' progress bars off the terminal; warnings still pass."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["quiet"]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Hides progress bars and advice inside the block and restores them after it."""
+    import datasets
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    bars_of_models = logging.is_progress_bar_enabled()
+    bars_of_datasets = not datasets.are_progress_bars_disabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    try:
+        with warnings.catch_warnings():
+            # TRL sets `gradient_checkpointing` itself, which transformers is about to rename.
+            warnings.filterwarnings(
+                "ignore", message="`gradient_checkpointing`", category=FutureWarning
+            )
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars_of_models:
+            logging.enable_progress_bar()
+        if bars_of_datasets:
+            datasets.enable_progress_bars()

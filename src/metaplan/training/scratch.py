@@ -1,0 +1,120 @@
+"""A tiny language model and its word-level tokenizer, made from nothing but texts.
+
+The embedded default trains its planner on a laptop without any download. The tokenizer keeps every
+space and newline (a token holds the space before its word), so that decoding gives back the text;
+its words are those of the texts it is made from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from metaplan.core import ConfigError, DataError
+from metaplan.training.quiet import quiet
+from metaplan.training.settings import ScratchSettings
+
+__all__ = ["CHAT_TEMPLATE", "create_scratch_model"]
+
+PAD, UNKNOWN, END = "<pad>", "<unk>", "<|end|>"
+_SPECIAL = (PAD, UNKNOWN, END, "<|system|>", "<|user|>", "<|assistant|>")
+
+# Nothing stands between a message's end and the next role: what the model generated is then
+# exactly the start of the next turn's prompt.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+# Tags, words, single digits (so that no number is ever unknown), single marks; each with the space
+# before it. What is left is white space.
+_PIECE = r"</?[\w|]+>|\n| ?[\p{L}_#]+| ?\p{N}| ?[^\s\p{L}\p{N}]|\s"
+_ALWAYS = ("\n", " ", *(f"{space}{digit}" for digit in range(10) for space in ("", " ")))
+
+
+def create_scratch_model(texts: Iterable[str], out: Path, settings: ScratchSettings) -> Path:
+    """Writes an untrained model and its tokenizer as an ordinary Hugging Face model directory.
+
+    Equal texts and settings give equal files.
+
+    Args:
+        texts: What the vocabulary is drawn from: prompts and completions.
+        out: Directory to write; made where missing.
+        settings: Size, context and seed.
+
+    Returns:
+        `out`.
+
+    Raises:
+        DataError: There is no word in `texts`.
+        ConfigError: `hidden_size` is no multiple of twice `heads`.
+    """
+    import torch
+    from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+
+    if settings.hidden_size % (2 * settings.heads):
+        raise ConfigError(
+            f"hidden_size is {settings.hidden_size}; it must be a multiple of twice heads "
+            f"({2 * settings.heads})"
+        )
+    tokenizer = _build_tokenizer(texts, settings)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=settings.hidden_size,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        intermediate_size=settings.intermediate_size,
+        max_position_embeddings=settings.context,
+        # The usual 0.02 suits widths of thousands; a narrow model learns to copy words much sooner
+        # from weights of unit gain.
+        initializer_range=settings.hidden_size**-0.5,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        model = LlamaForCausalLM(config)
+    # Servers sample greedily, whatever the request says, unless the model's own file says so.
+    model.generation_config = GenerationConfig(
+        do_sample=True, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+    )
+    with quiet():
+        model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    return out
+
+
+def _build_tokenizer(texts: Iterable[str], settings: ScratchSettings) -> Any:
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    splitter = pre_tokenizers.Split(Regex(_PIECE), behavior="isolated")
+    counts = Counter(piece for text in texts for piece, _ in splitter.pre_tokenize_str(text))
+    if not counts:
+        raise DataError("the texts for the vocabulary are empty")
+    by_frequency = sorted(counts, key=lambda word: (-counts[word], word))
+    words = dict.fromkeys((*_SPECIAL, *_ALWAYS, *by_frequency))
+    kept = list(words)[: settings.vocabulary_size]
+    tokenizer = Tokenizer(
+        models.WordLevel({word: at for at, word in enumerate(kept)}, unk_token=UNKNOWN)
+    )
+    tokenizer.pre_tokenizer = splitter
+    tokenizer.decoder = decoders.Fuse()
+    tokenizer.add_special_tokens([AddedToken(word, special=True) for word in _SPECIAL])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        unk_token=UNKNOWN,
+        eos_token=END,
+        additional_special_tokens=["<|system|>", "<|user|>", "<|assistant|>"],
+        chat_template=CHAT_TEMPLATE,
+        model_max_length=settings.context,
+        clean_up_tokenization_spaces=False,
+        model_input_names=["input_ids", "attention_mask"],
+    )
