@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from metaplan.core import DataError, EnvironmentFault
-from metaplan.environments.alfworld.stock import StockGame
+from metaplan.environments.alfworld.fast import Episode, engine_for
 from metaplan.environments.contract import Observation, StepResult
 
 __all__ = ["Grammar", "LoadedGame", "grammar_of", "respell"]
@@ -21,20 +21,6 @@ _SPACE = re.compile(r"\s+")
 _PUT = re.compile(r"(?:put|move) (.+?) (?:in/on|into|onto|in|on|to) (.+)")
 _TOGGLE = re.compile(r"toggle (\S+ \d+)\b.*")
 _NEEDED = ("pddl_domain", "pddl_problem", "grammar")
-
-
-class _Episode(Protocol):
-    """What an engine plays: one episode of one game."""
-
-    won: bool
-
-    def start(self) -> str: ...
-
-    def do(self, command: str) -> str: ...
-
-    def commands(self) -> tuple[str, ...]: ...
-
-    def close(self) -> None: ...
 
 
 class LoadedGame:
@@ -56,7 +42,7 @@ class LoadedGame:
         if missing:
             raise DataError(f"not a TextWorld PDDL game: it lacks {', '.join(missing)}")
         self.grammar: Grammar = grammar_of(game_data)
-        self._game = StockGame(game_data)
+        self._game = engine_for(game_data)
 
     def make(self) -> GameEnvironment:
         """A fresh environment for one episode."""
@@ -66,7 +52,7 @@ class LoadedGame:
 class GameEnvironment:
     """One episode of one game (an `Environment`): binary reward, the game's own verdict."""
 
-    def __init__(self, episode: _Episode, grammar: Grammar) -> None:
+    def __init__(self, episode: Episode, grammar: Grammar) -> None:
         self._episode = episode
         self._grammar = grammar
         self._state: Literal["new", "running", "closed"] = "new"
