@@ -11,6 +11,8 @@ from metaplan.environments.household.catalogue import LAMP, ObjectPrior, Room
 __all__ = ["House", "Thing", "draw_furniture", "draw_things", "places_in"]
 
 _MOST_OF_A_TYPE = 3  # As in ALFRED, gen/constants.py: MAX_NUM_OF_OBJ_INSTANCES.
+# Enough to search, and few enough to load fast: the planner's translation grows with their square.
+_FEWEST_PIECES, _MOST_PIECES = 16, 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,13 @@ class House:
 
 def draw_furniture(rng: Random, room: Room) -> tuple[str, ...]:
     """The types of a room's receptacles, each type as often as it has pieces."""
-    drawn: list[str] = []
-    for type_, furniture in room.furniture.items():
-        if rng.random() < furniture.chance:
-            drawn += [type_] * rng.randint(furniture.least, furniture.most)
-    return tuple(drawn)
+    while True:
+        drawn: list[str] = []
+        for type_, furniture in room.furniture.items():
+            if rng.random() < furniture.chance:
+                drawn += [type_] * rng.randint(furniture.least, furniture.most)
+        if _FEWEST_PIECES <= len(drawn) <= _MOST_PIECES:
+            return tuple(drawn)
 
 
 def places_in(furniture: Collection[str], prior: ObjectPrior) -> Mapping[str, int]:

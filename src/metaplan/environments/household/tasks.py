@@ -46,7 +46,7 @@ _ROOMS = {
 }
 
 _COUNTS = {_TWO: ((2, 3), (2, 1))}
-_USUAL_COUNTS = ((1, 2, 3), (2, 2, 1))
+_USUAL_COUNTS = ((1, 2), (3, 1))
 _CLUTTER = (10, 20)
 
 

@@ -1,0 +1,217 @@
+"""An expert that explores as a person would: reads, remembers, and looks in likely places first.
+
+It sees text only. What it knows beforehand is where such objects usually lie (``world.json``),
+each person with an own opinion of that; it knows neither the house nor any plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from random import Random
+
+from metaplan.core import ExpertStep, ExpertTrajectory, Task, seed_from
+from metaplan.environments.contract import Environment, LoadedTask
+from metaplan.environments.household.catalogue import OPENABLE, Room, read_world
+from metaplan.environments.household.reading import (
+    Verb,
+    Wish,
+    read_names,
+    read_sight,
+    read_wish,
+    type_of,
+)
+
+__all__ = ["MOST_STEPS", "act_as_expert"]
+
+MOST_STEPS = 50
+"""An expert that needs more gives up, as people do."""
+
+_OPINION = 0.4  # Standard deviation of the log of a person's opinion of a place's share.
+_UNHEARD_OF = 0.5  # Percent: how likely a place is that the priors don't name.
+_USUAL = 25  # Percent: from here on, a person calls a place usual.
+
+_OPENABLE = {type_.lower() for type_ in OPENABLE}
+_STATIONS: dict[Verb, str] = {"clean": "sinkbasin", "heat": "microwave", "cool": "fridge"}
+
+
+class _Over(Exception):  # noqa: N818 (not an error: it ends an episode from within)
+    """The task is solved, or the expert gives up."""
+
+
+def act_as_expert(task: Task, loaded: LoadedTask) -> ExpertTrajectory:
+    """Plays one episode of a task.
+
+    Args:
+        task: Its key decides the person's opinions.
+        loaded: The same task, loaded.
+
+    Returns:
+        The episode, with thoughts; `success` is false where the expert gave up, which is rare.
+    """
+    environment = loaded.make()
+    first = environment.reset().text
+    person = _Person(environment, first, seed_from("expert", task.key))
+    wish = read_wish(first)
+    try:
+        if wish is not None:
+            person.fulfil(wish)
+    except _Over:
+        pass
+    finally:
+        environment.close()
+    return ExpertTrajectory(
+        task=task.model_copy(update={"instruction": first}),
+        steps=tuple(person.steps),
+        reward=float(person.success),
+        success=person.success,
+        source="handcoded",
+    )
+
+
+class _Person:
+    """Someone in a room: what they did, where they are, what they saw."""
+
+    def __init__(self, environment: Environment, first: str, seed: int) -> None:
+        self._environment = environment
+        self._seed = seed
+        self._places = sorted(
+            read_names(first.split("Your task is to:")[0]),
+            key=lambda name: (type_of(name), int(name.split()[1])),
+        )
+        self._seen: dict[str, tuple[str, ...]] = {}
+        self._at = ""
+        self.steps: list[ExpertStep] = []
+        self.success = False
+
+    def fulfil(self, wish: Wish) -> None:
+        """Does the whole task."""
+        for _ in range(wish.count):
+            goal = self._one_of(wish.place_type) if wish.place_type else ""
+            # What lies at its goal already is of no use, unless it is to be treated first.
+            thing = self._find(wish.object_type, besides="" if wish.verb else goal)
+            self._take(thing)
+            if wish.verb:
+                self._treat(thing, wish.verb)
+            if wish.lamp_type:
+                lamp = self._find(wish.lamp_type)
+                self._do(f"use {lamp}", f"Here is {lamp}. I turn it on to look at the {thing}.")
+            else:
+                self._go(goal, f"Now I bring the {thing} to the {goal}.")
+                self._do(
+                    f"put {thing} in/on {goal}", f"I am at the {goal}. I put the {thing} there."
+                )
+
+    def _take(self, thing: str) -> None:
+        self._do(f"take {thing} from {self._at}", f"Here is {thing}. I take it.")
+        rest = (other for other in self._seen[self._at] if other != thing)
+        self._seen[self._at] = tuple(rest)
+
+    def _treat(self, thing: str, verb: Verb) -> None:
+        station = self._one_of(_STATIONS[verb])
+        if self._at != station:
+            thought = f"I have the {thing}. To {verb} it I need the {type_of(station)}."
+            self._do(f"go to {station}", thought)
+            self._at = station
+        self._do(f"{verb} {thing} with {station}", f"I {verb} the {thing} with the {station}.")
+
+    def _find(self, object_type: str, besides: str = "") -> str:
+        """Goes to where an object of a type is, and says which.
+
+        Args:
+            object_type: What to look for.
+            besides: A place where it does not count.
+
+        Raises:
+            _Over: There is none to be found.
+        """
+        for place, thing in self._remembered(object_type, besides):
+            self._go(place, f"I remember that I saw {thing} at the {place}, so I go back there.")
+            return thing
+        for place in self._in_likely_order(object_type, besides):
+            self._go(place, self._hope(object_type, place))
+            found = [thing for thing in self._seen.get(place, ()) if type_of(thing) == object_type]
+            if found:
+                return found[0]
+        raise _Over(object_type)
+
+    def _remembered(self, object_type: str, besides: str) -> Iterator[tuple[str, str]]:
+        """Where the person saw such objects, where they are now first."""
+        for place in sorted(self._seen, key=lambda place: place != self._at):
+            for thing in self._seen[place]:
+                if type_of(thing) == object_type and place != besides:
+                    yield place, thing
+
+    def _in_likely_order(self, object_type: str, besides: str) -> list[str]:
+        """Places not seen yet, by the person's opinion of the chance per step spent there."""
+        shares = self._shares(object_type)
+        opinions = {type_: self._opinion(object_type, type_) for type_ in shares}
+
+        def worth(place: str) -> float:
+            type_ = type_of(place)
+            pieces = sum(type_of(other) == type_ for other in self._places)
+            return shares[type_] * opinions[type_] / pieces / (1 + (type_ in _OPENABLE))
+
+        unseen = [place for place in self._places if place not in self._seen and place != besides]
+        return sorted(unseen, key=worth, reverse=True)
+
+    def _opinion(self, object_type: str, place_type: str) -> float:
+        """By what factor this person over- or underrates a type of place."""
+        seed = seed_from(self._seed, object_type, place_type)
+        return Random(seed).lognormvariate(0.0, _OPINION)  # noqa: S311 (a person, not a secret)
+
+    def _shares(self, object_type: str) -> dict[str, float]:
+        """How usual each type of place in this room is for an object, in percent."""
+        types = sorted({type_of(place) for place in self._places})
+        priors = _lower_case_priors(types).get(object_type, {})
+        return {type_: max(priors.get(type_, 0), _UNHEARD_OF) for type_ in types}
+
+    def _hope(self, object_type: str, place: str) -> str:
+        type_ = type_of(place)
+        if self._shares(object_type)[type_] >= _USUAL:
+            return f"I look for a {object_type}. It is usually at a {type_}, so I try {place}."
+        return f"I look for a {object_type}. It may also be at a {type_}, so I try {place}."
+
+    def _one_of(self, place_type: str) -> str:
+        """The place of a type that the person uses: always the first."""
+        for place in self._places:
+            if type_of(place) == place_type:
+                return place
+        raise _Over(place_type)
+
+    def _go(self, place: str, thought: str) -> None:
+        """Goes to a place, unless there already, and opens it where it is closed."""
+        if self._at != place:
+            self._do(f"go to {place}", thought)
+            self._at = place
+        if place not in self._seen:
+            self._do(f"open {place}", f"The {place} is closed. I open it.")
+
+    def _do(self, action: str, thought: str) -> None:
+        """Acts, and remembers what there is to see.
+
+        Raises:
+            _Over: The task is solved, or has taken too many steps.
+        """
+        result = self._environment.step(action)
+        self.steps.append(
+            ExpertStep(action=action, observation=result.observation, thought=thought)
+        )
+        self.success = result.success
+        sight = read_sight(result.observation)
+        if sight and sight.things is not None:
+            self._seen[sight.place] = sight.things
+        if result.terminated or len(self.steps) >= MOST_STEPS:
+            raise _Over
+
+
+def _lower_case_priors(place_types: Collection[str]) -> dict[str, dict[str, int]]:
+    """Where objects lie in the kind of room that has these places."""
+
+    def fit(room: Room) -> float:
+        certain = [type_.lower() for type_, piece in room.furniture.items() if piece.chance == 1]
+        return sum(type_ in place_types for type_ in certain) / len(certain)
+
+    return {
+        object_type.lower(): {place.lower(): share for place, share in prior.places.items()}
+        for object_type, prior in max(read_world().rooms.values(), key=fit).objects.items()
+    }
