@@ -1,1 +1,15 @@
-"""Placeholder docstring, replaced by its module owner."""
+"""The agent: ReAct turn loop, action parsing, plan placement, prompt texts as data files."""
+
+from metaplan.agents.prompting import PromptProfile, find_action, first_message, insert_plan
+from metaplan.agents.react import INVALID_TURNS_LIMIT, Agent, AsyncEnvironment, run_episode
+
+__all__ = [
+    "INVALID_TURNS_LIMIT",
+    "Agent",
+    "AsyncEnvironment",
+    "PromptProfile",
+    "find_action",
+    "first_message",
+    "insert_plan",
+    "run_episode",
+]

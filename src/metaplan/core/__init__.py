@@ -17,6 +17,7 @@ from metaplan.core.plans import Dialect, MetaPlan
 from metaplan.core.record import Record
 from metaplan.core.records import (
     Episode,
+    EpisodeSpec,
     ExpertStep,
     ExpertTrajectory,
     Placement,
@@ -26,6 +27,7 @@ from metaplan.core.records import (
     Task,
     Turn,
 )
+from metaplan.core.templates import fill
 
 __all__ = [
     "ConfigError",
@@ -34,6 +36,7 @@ __all__ = [
     "Dialect",
     "EnvironmentFault",
     "Episode",
+    "EpisodeSpec",
     "ExpertStep",
     "ExpertTrajectory",
     "MetaPlan",
@@ -52,5 +55,6 @@ __all__ = [
     "UserError",
     "digest",
     "episode_key",
+    "fill",
     "seed_from",
 ]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cached_property
 from typing import Literal
 
 from pydantic import Field
 
+from metaplan.core.keys import episode_key, seed_from
 from metaplan.core.plans import MetaPlan
 from metaplan.core.record import Record
 
 __all__ = [
     "Episode",
+    "EpisodeSpec",
     "ExpertStep",
     "ExpertTrajectory",
     "Placement",
@@ -68,6 +71,43 @@ class StopReason(StrEnum):
     def is_void(self) -> bool:
         """Whether the episode says nothing about agent and plan."""
         return self in {StopReason.MODEL_ERROR, StopReason.ENVIRONMENT_ERROR, StopReason.CANCELLED}
+
+
+class EpisodeSpec(Record):
+    """A planned episode: everything that its key names.
+
+    Attributes:
+        environment: Fingerprint of what shapes observations and rewards.
+        placement: None where there is no plan.
+        agent: Fingerprint of the agent's model and sampling.
+        repetition: 0 ≤ repetition < N.
+    """
+
+    round: int = 0
+    task: Task
+    environment: str
+    plan: MetaPlan | None
+    placement: Placement | None
+    agent: str
+    repetition: int = Field(default=0, ge=0)
+
+    @cached_property
+    def key(self) -> str:
+        """The episode's durable key."""
+        return episode_key(
+            round=self.round,
+            task_key=self.task.key,
+            environment=self.environment,
+            plan_key=self.plan.key if self.plan else None,
+            placement=self.placement,
+            agent=self.agent,
+            repetition=self.repetition,
+        )
+
+    @property
+    def seed(self) -> int:
+        """The episode's random seed, in [0, 2³¹)."""
+        return seed_from(self.key)
 
 
 class Turn(Record):

@@ -1,1 +1,22 @@
-"""Placeholder docstring, replaced by its module owner."""
+"""Runs episodes at scale: worker processes, scheduling, retries, a durable store, exact resume."""
+
+from metaplan.episodes.concurrency import for_each, retried
+from metaplan.episodes.pool import EnvironmentPool, RemoteEnvironment
+from metaplan.episodes.progress import Progress, SilentProgress, Tracker
+from metaplan.episodes.retry import RetryPolicy
+from metaplan.episodes.scheduler import EpisodeRunner, EpisodesDone
+from metaplan.episodes.store import RunStore
+
+__all__ = [
+    "EnvironmentPool",
+    "EpisodeRunner",
+    "EpisodesDone",
+    "Progress",
+    "RemoteEnvironment",
+    "RetryPolicy",
+    "RunStore",
+    "SilentProgress",
+    "Tracker",
+    "for_each",
+    "retried",
+]

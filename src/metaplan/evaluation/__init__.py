@@ -5,6 +5,7 @@ results.model_dump_json(indent=2)  # results.json
 """
 
 from metaplan.evaluation.bootstrap import RESAMPLES, Interval, bootstrap
+from metaplan.evaluation.compare import Comparison, compare_planners
 from metaplan.evaluation.evaluate import evaluate
 from metaplan.evaluation.metrics import COMPARED, METRICS, Metric, TaskMeans, task_means
 from metaplan.evaluation.records import (
@@ -24,6 +25,7 @@ __all__ = [
     "RESAMPLES",
     "SCHEMA",
     "Arm",
+    "Comparison",
     "Coverage",
     "Difference",
     "Interval",
@@ -32,6 +34,7 @@ __all__ = [
     "Results",
     "TaskMeans",
     "bootstrap",
+    "compare_planners",
     "evaluate",
     "method_order",
     "method_pairs",

@@ -1,1 +1,43 @@
-"""Placeholder docstring, replaced by its module owner."""
+"""Chat models: the contract and its implementations.
+
+`LocalModel` and `PlanFollower` are imported on first use: the first needs the extra ``train``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from metaplan.models.contract import ChatModel, Completion, Message, Sampling, Usage, cut_at_stop
+
+if TYPE_CHECKING:
+    from metaplan.models.follower import FollowerSettings, PlanFollower
+    from metaplan.models.local import LocalModel
+    from metaplan.models.scripted import ScriptedModel
+
+__all__ = [
+    "ChatModel",
+    "Completion",
+    "FollowerSettings",
+    "LocalModel",
+    "Message",
+    "PlanFollower",
+    "Sampling",
+    "ScriptedModel",
+    "Usage",
+    "cut_at_stop",
+]
+
+_HOMES = {
+    "FollowerSettings": "follower",
+    "LocalModel": "local",
+    "PlanFollower": "follower",
+    "ScriptedModel": "scripted",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -31,7 +31,8 @@ class Sampling(Record):
         top_p: Nucleus mass; 1.0 keeps all.
         max_tokens: Most new tokens of one completion.
         stop: The completion ends before the first of these strings.
-        seed: Makes the draw repeatable where the model allows it.
+        seed: Makes the draw repeatable where the model allows it. It is the same for all turns of
+            an episode: a model mixes it with the conversation, so that turns draw independently.
     """
 
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)

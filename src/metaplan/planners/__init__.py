@@ -1,1 +1,22 @@
-"""Placeholder docstring, replaced by its module owner."""
+"""Meta planners: prompted and fine-tuned; prompt texts as data files; plan linting."""
+
+from metaplan.planners.datasets import pair_line, plan_line, read_jsonl, write_jsonl, wrong_line
+from metaplan.planners.linting import PlanProblem, lint_plan
+from metaplan.planners.planner import Planner, PlannerPrompt, PlanSample, load_planner
+from metaplan.planners.tuning import new_planner_base, tune_planner
+
+__all__ = [
+    "PlanProblem",
+    "PlanSample",
+    "Planner",
+    "PlannerPrompt",
+    "lint_plan",
+    "load_planner",
+    "new_planner_base",
+    "pair_line",
+    "plan_line",
+    "read_jsonl",
+    "tune_planner",
+    "write_jsonl",
+    "wrong_line",
+]

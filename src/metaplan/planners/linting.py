@@ -176,9 +176,12 @@ def _leading_words(text: str) -> list[str]:
 def _plain(word: str) -> str:
     """``taking``, ``takes``, ``took`` … to the plain form, as far as it is known."""
     for ending, instead in _ENDINGS:
-        plain = word.removesuffix(ending) + instead
-        if word.endswith(ending) and plain in _DEEDS | _HARMLESS:
-            return plain
+        if not word.endswith(ending):
+            continue
+        stem = word.removesuffix(ending)
+        for plain in (stem + instead, stem[:-1]):  # the latter for "putting"
+            if plain in _DEEDS | _HARMLESS:
+                return plain
     return word
 
 

@@ -1,0 +1,296 @@
+"""What a run has done so far, typed: what is in it has happened, what is not has to be done.
+
+Every finished episode is one committed transaction before it counts.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from metaplan.core import (
+    Episode,
+    ExpertTrajectory,
+    MetaPlan,
+    Placement,
+    StopReason,
+    Task,
+    Turn,
+)
+from metaplan.episodes.database import Database
+from metaplan.planners import PlanSample
+
+__all__ = ["EpisodeSummary", "RunStore"]
+
+_EPISODE_COLUMNS = (
+    "key, round, task_key, environment, plan_key, placement, agent, repetition, reward, success, "
+    "stop_reason, prompt_tokens, completion_tokens, duration_s, turns"
+)
+
+
+class EpisodeSummary(NamedTuple):
+    """What the finished episodes of one purpose add up to."""
+
+    purpose: str
+    episodes: int
+    reward: float
+    success: float
+    steps: int
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class RunStore:
+    """The typed view of a run's database.
+
+    Args:
+        directory: The run directory.
+        read_only: For `status` and `show`: takes no lock, writes nothing.
+
+    Raises:
+        RunError: Another process runs in this directory, there is no run, or the file is
+            damaged; the message says what to do.
+    """
+
+    def __init__(self, directory: Path, *, read_only: bool = False) -> None:
+        self._database = Database(directory, read_only=read_only)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file and gives up the lock. Safe to call twice."""
+        self._database.close()
+
+    # -- facts and stages
+
+    def fact(self, name: str) -> Any:
+        """A JSON value kept under a name; None where there is none."""
+        rows = self._database.read("SELECT value FROM meta WHERE name = ?", name)
+        return json.loads(rows[0][0]) if rows else None
+
+    def set_fact(self, name: str, value: Any) -> None:
+        """Keeps a JSON value under a name."""
+        self._database.write(
+            ("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, json.dumps(value)))
+        )
+
+    def stage_result(self, name: str) -> dict[str, Any] | None:
+        """What a finished stage left; None while it is not finished."""
+        rows = self._database.read("SELECT result FROM stages WHERE name = ?", name)
+        return json.loads(rows[0][0]) if rows and rows[0][0] else None
+
+    def finish_stage(self, name: str, result: dict[str, Any]) -> None:
+        """Keeps what a stage left."""
+        self._database.write(
+            (
+                "INSERT INTO stages (name, seconds, result) VALUES (?, 0, ?) "
+                "ON CONFLICT (name) DO UPDATE SET result = excluded.result",
+                (name, json.dumps(result)),
+            )
+        )
+
+    def add_stage_time(self, name: str, seconds: float) -> None:
+        """Adds the time that a stage took in this process, finished or interrupted."""
+        self._database.write(
+            (
+                "INSERT INTO stages (name, seconds) VALUES (?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET seconds = seconds + excluded.seconds",
+                (name, seconds),
+            )
+        )
+
+    def stages(self) -> dict[str, float]:
+        """Seconds spent in each stage so far, in the order in which they began."""
+        return dict(self._database.read("SELECT name, seconds FROM stages ORDER BY rowid"))
+
+    # -- tasks and experts
+
+    def add_tasks(self, tasks: Iterable[Task]) -> None:
+        """Keeps tasks with their instructions."""
+        statement = "INSERT OR REPLACE INTO tasks VALUES (?, ?, ?)"
+        self._database.write(
+            *((statement, (task.task_set, task.key, task.model_dump_json())) for task in tasks)
+        )
+
+    def tasks(self, task_set: str | None = None) -> dict[str, Task]:
+        """Tasks with instructions, by key: those of a set, or all."""
+        rows = self._database.read(
+            "SELECT record FROM tasks WHERE ? IS NULL OR task_set = ? ORDER BY key",
+            task_set,
+            task_set,
+        )
+        tasks = (Task.model_validate_json(record) for (record,) in rows)
+        return {task.key: task for task in tasks}
+
+    def add_trajectory(self, trajectory: ExpertTrajectory) -> None:
+        """Keeps an expert's trajectory."""
+        values = (trajectory.task.key, trajectory.model_dump_json())
+        self._database.write(("INSERT OR REPLACE INTO trajectories VALUES (?, ?)", values))
+
+    def trajectories(self) -> dict[str, ExpertTrajectory]:
+        """Expert trajectories by task key."""
+        rows = self._database.read("SELECT record FROM trajectories ORDER BY task_key")
+        found = (ExpertTrajectory.model_validate_json(record) for (record,) in rows)
+        return {trajectory.task.key: trajectory for trajectory in found}
+
+    # -- plans
+
+    def add_plan_samples(self, planner: str, samples: Iterable[PlanSample]) -> None:
+        """Keeps a planner's completions, with the plans in them."""
+        statements: list[tuple[str, Sequence[Any]]] = []
+        for sample in samples:
+            plan = sample.plan
+            if plan is not None:
+                record = (plan.key, plan.model_dump_json())
+                statements.append(("INSERT OR IGNORE INTO plans VALUES (?, ?)", record))
+            values = (
+                planner,
+                sample.task_key,
+                sample.index,
+                plan.key if plan else None,
+                sample.raw,
+            )
+            statements.append(
+                ("INSERT OR REPLACE INTO plan_samples VALUES (?, ?, ?, ?, ?)", values)
+            )
+        self._database.write(*statements)
+
+    def plan_samples(self, planner: str) -> dict[str, list[PlanSample]]:
+        """A planner's samples by task key, in the order of their indices."""
+        rows = self._database.read(
+            "SELECT task_key, number, raw, record FROM plan_samples LEFT JOIN plans "
+            "ON plan_key = key WHERE planner = ? ORDER BY task_key, number",
+            planner,
+        )
+        samples: dict[str, list[PlanSample]] = {}
+        for task_key, number, raw, record in rows:
+            plan = MetaPlan.model_validate_json(record) if record else None
+            sample = PlanSample(task_key=task_key, index=number, plan=plan, raw=raw)
+            samples.setdefault(task_key, []).append(sample)
+        return samples
+
+    def plan(self, key: str) -> MetaPlan | None:
+        """A plan by its key."""
+        rows = self._database.read("SELECT record FROM plans WHERE key = ?", key)
+        return MetaPlan.model_validate_json(rows[0][0]) if rows else None
+
+    # -- episodes
+
+    def add_episode(self, episode: Episode, purpose: str) -> None:
+        """Commits one attempt: a finished episode, or the trace of a void one.
+
+        Args:
+            episode: What happened.
+            purpose: ``explore`` or ``evaluate``: for counts; an episode serves any purpose.
+        """
+        if episode.stop_reason.is_void:
+            values: tuple[Any, ...] = (
+                episode.key,
+                episode.task_key,
+                episode.stop_reason,
+                episode.cause,
+                time.time(),
+            )
+            self._database.write(("INSERT INTO voids VALUES (?, ?, ?, ?, ?)", values))
+            return
+        values = (
+            episode.key, purpose, episode.round, episode.task_key, episode.environment,
+            episode.plan_key, episode.placement, episode.agent, episode.repetition,
+            episode.reward, episode.success, episode.stop_reason, episode.steps,
+            episode.prompt_tokens, episode.completion_tokens, episode.duration_s, time.time(),
+            json.dumps([turn.model_dump() for turn in episode.turns]),
+        )  # fmt: skip
+        slots = ", ".join("?" * len(values))
+        self._database.write((f"INSERT OR IGNORE INTO episodes VALUES ({slots})", values))
+
+    def finished_keys(self) -> set[str]:
+        """Keys of all finished episodes."""
+        return {key for (key,) in self._database.read("SELECT key FROM episodes")}
+
+    def episodes(self, keys: Iterable[str]) -> Iterator[Episode]:
+        """Those of the given episodes that are finished, in the order of the keys."""
+        for key in keys:
+            rows = self._database.read(
+                f"SELECT {_EPISODE_COLUMNS} FROM episodes WHERE key = ?", key
+            )
+            yield from map(_episode, rows)
+
+    def episode_keys(self, beginning: str, limit: int = 10) -> list[str]:
+        """Keys of finished episodes that begin with the given digits, for `metaplan show`."""
+        rows = self._database.read(
+            "SELECT key FROM episodes WHERE substr(key, 1, length(?)) = ? ORDER BY key LIMIT ?",
+            beginning,
+            beginning,
+            limit,
+        )
+        return [key for (key,) in rows]
+
+    def summaries(self) -> list[EpisodeSummary]:
+        """Counts and means of the finished episodes, per purpose."""
+        rows = self._database.read(
+            "SELECT purpose, COUNT(*), AVG(reward), AVG(success), SUM(steps), SUM(prompt_tokens), "
+            "SUM(completion_tokens) FROM episodes GROUP BY purpose ORDER BY MIN(rowid)"
+        )
+        return [EpisodeSummary(*row) for row in rows]
+
+    def void_causes(self) -> dict[str, int]:
+        """How many attempts came to nothing, by stop reason and cause."""
+        return dict(
+            self._database.read(
+                "SELECT stop_reason || ': ' || cause, COUNT(*) FROM voids "
+                "GROUP BY 1 ORDER BY 2 DESC, 1"
+            )
+        )
+
+    def recent_rate(self, window_s: float = 60.0) -> float:
+        """Episodes per second in the last `window_s` seconds before the newest one."""
+        ((count, seconds),) = self._database.read(
+            "SELECT COUNT(*), MAX(finished_at) - MIN(finished_at) FROM episodes WHERE finished_at "
+            "> (SELECT MAX(finished_at) FROM episodes) - ?",
+            window_s,
+        )
+        return float(count) / seconds if seconds else 0.0
+
+
+def _episode(row: tuple[Any, ...]) -> Episode:
+    (
+        key,
+        round_,
+        task_key,
+        environment,
+        plan_key,
+        placement,
+        agent,
+        repetition,
+        reward,
+        success,
+        stop_reason,
+        prompt_tokens,
+        completion_tokens,
+        duration_s,
+        turns,
+    ) = row
+    return Episode(
+        key=key,
+        round=round_,
+        task_key=task_key,
+        environment=environment,
+        plan_key=plan_key,
+        placement=Placement(placement) if placement else None,
+        agent=agent,
+        repetition=repetition,
+        turns=tuple(Turn.model_validate(turn) for turn in json.loads(turns)),
+        reward=reward,
+        success=bool(success),
+        stop_reason=StopReason(stop_reason),
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        duration_s=duration_s,
+    )

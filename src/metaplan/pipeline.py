@@ -1,0 +1,78 @@
+"""All of Meta Plan Optimization (paper, section 3) in one function."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from metaplan.collection import collect
+from metaplan.episodes import Progress
+from metaplan.evaluation import compare_planners
+from metaplan.exploration import dpo_dataset, explore, rft_dataset, sample
+from metaplan.recipes import RunConfig
+from metaplan.reports import report
+from metaplan.run import Run
+
+__all__ = ["STAGES", "mpo", "run_mpo"]
+
+STAGES = ("collect", "sft", "sample", "explore", "dpo", "evaluate", "report")
+
+
+def mpo(run: Run) -> Iterator[str]:
+    """Trains a meta planner from an agent's rewards and measures what it is worth.
+
+    Every stage does only what is missing: a run that was interrupted, or that got more tasks or
+    episodes, goes on where it stands.
+
+    Args:
+        run: The experiment.
+
+    Yields:
+        The name of each stage when it is done.
+    """
+    # 3.1  Summarise expert trajectories into seed plans; fine-tune the planner on them.
+    seed_plans = collect(run)
+    yield "collect"
+    sft_planner = run.fine_tune("sft", seed_plans, run.config.sft)
+    yield "sft"
+
+    # 3.2  Sample M plans a task, play N episodes with each: Q(p) is their mean reward.
+    samples = sample(run, sft_planner)
+    yield "sample"
+    scores = explore(run, samples)
+    yield "explore"
+
+    # 3.3  Best against worst plan of a task make a pair: DPO. The best plans alone: RFT (5.1).
+    pairs = dpo_dataset(run, scores)
+    mpo_planner = run.fine_tune("mpo", pairs, run.config.dpo, start=sft_planner)
+    best = rft_dataset(run, scores)
+    rft_planner = run.fine_tune("rft", best, run.config.rft, start=sft_planner)
+    yield "dpo"
+
+    # 4    The same agent, with no plan and with the plans of each planner.
+    planners = {"none": None, "sft": sft_planner, "rft": rft_planner, "mpo": mpo_planner}
+    comparison = compare_planners(run, planners)
+    yield "evaluate"
+    report(run, comparison)
+    yield "report"
+
+
+def run_mpo(
+    config: RunConfig | None,
+    directory: str | Path,
+    progress: Progress | None = None,
+    *,
+    until: str = "report",
+) -> None:
+    """Runs `mpo` in a directory; the results are in its ``report/``.
+
+    Args:
+        config: What to run; None goes on with what the directory holds.
+        directory: The run directory.
+        progress: Where to tell about long work.
+        until: The last stage to do, one of `STAGES`.
+    """
+    with Run(config, directory, progress) as run:
+        for stage in mpo(run):
+            if stage == until:
+                return

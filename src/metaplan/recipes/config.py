@@ -1,0 +1,273 @@
+"""The configuration of a run: every number that shapes it, in one frozen record.
+
+Fields are of three kinds. *Shaping* fields make a run what it is: a run directory refuses to go on
+with other values. *Operational* fields (`OPERATIONAL`) say how it is carried out and may change at
+any time. *Extendable* fields (`EXTENDABLE`) may grow: only the missing work is done.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from metaplan.agents import PromptProfile
+from metaplan.core import ConfigError, Dialect, Placement, Record
+from metaplan.episodes import RetryPolicy
+from metaplan.models.follower import FollowerSettings
+from metaplan.training import DpoSettings, ScratchSettings, SftSettings
+
+__all__ = [
+    "EXTENDABLE",
+    "OPERATIONAL",
+    "AgentConfig",
+    "CollectConfig",
+    "EvaluateConfig",
+    "ExploreConfig",
+    "Method",
+    "PlannerConfig",
+    "RunConfig",
+    "RuntimeConfig",
+    "TaskSetConfig",
+    "TasksConfig",
+    "changed_fields",
+]
+
+Method = Literal["none", "sft", "rft", "mpo"]
+
+OPERATIONAL = (
+    "runtime.*",
+    "description",
+    "agent.max_batch",
+    "planner.max_batch",
+    "*.report_to",
+    "*.per_device_batch_size",
+)
+EXTENDABLE = (
+    "tasks.train.count",
+    "tasks.evaluate.*.count",
+    "explore.tasks",
+    "explore.plans_per_task",
+    "explore.episodes_per_plan",
+    "evaluate.episodes_per_task",
+)
+
+
+class TaskSetConfig(Record):
+    """Tasks of one set.
+
+    Attributes:
+        task_set: A name from the benchmark's task sets.
+        count: How many of them, chosen by the hash of their keys (so that a larger count contains
+            a smaller one); null takes all.
+    """
+
+    task_set: str
+    count: int | None = Field(default=None, ge=1)
+
+
+class TasksConfig(Record):
+    """Which tasks.
+
+    Attributes:
+        train: Where seed plans and exploration come from.
+        evaluate: Splits of the report, by the name that it gives them.
+    """
+
+    train: TaskSetConfig
+    evaluate: dict[str, TaskSetConfig] = Field(min_length=1)
+
+
+class AgentConfig(Record):
+    """Who acts, in exploration and evaluation.
+
+    Attributes:
+        model: ``follower`` (the embedded rule-based plan follower) or ``local`` (a transformers
+            model on this machine).
+        path: Of a local model: a directory or a Hugging Face name.
+        follower: Parameters of the plan follower.
+        profile: ``paper`` (Figures 10-12, 1-shot) or ``compact``.
+        dialect: What a plan is called.
+        placement: Where the plan goes (Table 4).
+        max_tokens: Longest reply.
+        max_batch: Most replies that a local model draws at once.
+    """
+
+    model: Literal["follower", "local"] = "follower"
+    path: str | None = None
+    follower: FollowerSettings = FollowerSettings()
+    profile: PromptProfile = PromptProfile.PAPER
+    dialect: Dialect = Dialect.META_PLAN
+    placement: Placement = Placement.INSTRUCTION
+    max_tokens: int = Field(default=256, ge=1)
+    max_batch: int = Field(default=64, ge=1)
+
+    @model_validator(mode="after")
+    def _path_goes_with_local(self) -> AgentConfig:
+        if (self.model == "local") != (self.path is not None):
+            raise ValueError("'path' is needed for model 'local', and only there")
+        return self
+
+
+class PlannerConfig(Record):
+    """The meta planner.
+
+    Attributes:
+        base: ``scratch`` for a new small model, else a directory or a Hugging Face name.
+        scratch: Size of the new model.
+        profile: ``paper`` (Figures 7-9 without the conversation) or ``compact``.
+        dialect: Words and tags of plans.
+        max_tokens: Longest plan.
+        max_batch: Most plans that are drawn at once.
+    """
+
+    base: str = "scratch"
+    scratch: ScratchSettings = ScratchSettings()
+    profile: PromptProfile = PromptProfile.PAPER
+    dialect: Dialect = Dialect.META_PLAN
+    max_tokens: int = Field(default=512, ge=1)
+    max_batch: int = Field(default=64, ge=1)
+
+
+class CollectConfig(Record):
+    """Where seed plans come from (section 3.1).
+
+    Attributes:
+        seed_plans: A JSONL file of one's own; null summarises expert trajectories.
+        trajectories: A JSONL file of one's own; null asks the benchmark's expert.
+    """
+
+    seed_plans: str | None = None
+    trajectories: str | None = None
+
+
+class ExploreConfig(Record):
+    """Monte Carlo sampling (sections 3.2 and 4.1).
+
+    Attributes:
+        tasks: How many of the training tasks; null explores all.
+        plans_per_task: M.
+        episodes_per_plan: N.
+        temperature: Of planner and agent.
+        pairs: A JSONL file of one's own preference pairs in place of exploration's.
+    """
+
+    tasks: int | None = Field(default=None, ge=1)
+    plans_per_task: int = Field(default=5, ge=1)
+    episodes_per_plan: int = Field(default=5, ge=1)
+    temperature: float = Field(default=0.7, ge=0.0, le=2.0)
+    pairs: str | None = None
+
+
+class EvaluateConfig(Record):
+    """What is compared (section 4).
+
+    Attributes:
+        methods: Arms of the comparison.
+        episodes_per_task: 1 in the paper, at temperature 0.
+        temperature: Of the agent; plans are always greedy.
+    """
+
+    methods: tuple[Method, ...] = ("none", "sft", "rft", "mpo")
+    episodes_per_task: int = Field(default=1, ge=1)
+    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
+
+
+class RuntimeConfig(Record):
+    """How the run is carried out; none of it shapes a number.
+
+    Attributes:
+        workers: Environment worker processes; null is one a core.
+        concurrency: Most episodes in flight.
+        timeout_s: Longest time of one environment operation.
+        retry: What happens to void episodes.
+    """
+
+    workers: int | None = Field(default=None, ge=1)
+    concurrency: int = Field(default=32, ge=1)
+    timeout_s: float = Field(default=120.0, gt=0.0)
+    retry: RetryPolicy = RetryPolicy()
+
+
+class RunConfig(Record):
+    """A whole experiment: MPO on one benchmark.
+
+    Attributes:
+        name: For tables and pages.
+        description: A sentence for whoever lists recipes.
+        benchmark: A registered benchmark.
+        seed: Of everything that is drawn.
+    """
+
+    name: str
+    description: str = ""
+    benchmark: str
+    seed: int = Field(default=0, ge=0)
+    tasks: TasksConfig
+    agent: AgentConfig = AgentConfig()
+    planner: PlannerConfig = PlannerConfig()
+    collect: CollectConfig = CollectConfig()
+    sft: SftSettings = SftSettings()
+    explore: ExploreConfig = ExploreConfig()
+    rft: SftSettings = SftSettings()
+    dpo: DpoSettings = DpoSettings()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+
+
+def changed_fields(old: RunConfig, new: RunConfig) -> list[str]:
+    """Shaping fields in which two configurations differ, and extendable ones that shrank.
+
+    Returns:
+        Lines such as ``agent.placement: instruction → thought``, for the message of a refusal.
+    """
+    before = dict(_leaves(old.model_dump(mode="json")))
+    after = dict(_leaves(new.model_dump(mode="json")))
+    lines = []
+    for name in sorted(before.keys() | after.keys()):
+        old_value, new_value = before.get(name), after.get(name)
+        if old_value == new_value or _matches(name, OPERATIONAL):
+            continue
+        if _matches(name, EXTENDABLE) and _grew(old_value, new_value):
+            continue
+        lines.append(f"{name}: {old_value!r} → {new_value!r}")
+    return lines
+
+
+def _grew(old: Any, new: Any) -> bool:
+    """Whether a count became larger; null is "all"."""
+    return new is None or (old is not None and new > old)
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, value
+
+
+def set_fields(data: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Puts ``a.b.c`` = value settings into nested dictionaries; returns a new one.
+
+    Raises:
+        ConfigError: A name leads through something that is no mapping.
+    """
+    result = dict(data)
+    for name, value in settings.items():
+        here = result
+        *path, last = name.split(".")
+        for part in path:
+            inner = here.get(part, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"--set {name}: '{part}' is a value, not a group of fields")
+            here[part] = dict(inner)
+            here = here[part]
+        here[last] = value
+    return result

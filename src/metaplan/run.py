@@ -1,0 +1,435 @@
+"""A run: a directory that holds one experiment whole, and what its stages share.
+
+The directory has the resolved configuration (`config.yaml`, re-runnable), the versions of
+everything that shapes a number (`versions.json`), `run.db`, `datasets/` (JSONL in TRL's format),
+`planners/` (safetensors), and `report/`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import time
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from metaplan import __version__
+from metaplan.agents import Agent, PromptProfile
+from metaplan.core import Episode, EpisodeSpec, RunError, Task, UserError, digest
+from metaplan.environments import Benchmark, get_benchmark
+from metaplan.episodes import (
+    EnvironmentPool,
+    EpisodeRunner,
+    EpisodesDone,
+    Progress,
+    RunStore,
+    SilentProgress,
+    for_each,
+    retried,
+)
+from metaplan.models import ChatModel, LocalModel, PlanFollower, Sampling
+from metaplan.planners import Planner, PlannerPrompt, PlanSample, new_planner_base, tune_planner
+from metaplan.recipes import RunConfig, changed_fields, dump_config, load_recipe
+from metaplan.recipes.config import TaskSetConfig
+from metaplan.training import DpoSettings, SftSettings
+
+__all__ = ["Run", "choose_tasks", "versions"]
+
+_PACKAGES = (
+    "alfworld", "textworld", "fast_downward_textworld", "torch", "transformers", "trl", "peft",
+    "accelerate", "datasets", "numpy", "scipy",
+)  # fmt: skip
+T = TypeVar("T")
+
+
+class Run:
+    """One experiment in its directory; use as a context manager.
+
+    Args:
+        config: What to run. None goes on with what the directory holds.
+        directory: Made if absent. An existing run goes on: only missing work is done.
+        progress: Where to tell about long work.
+
+    Raises:
+        ConfigError: `config` and the directory's configuration differ in shaping fields.
+        RunError: Another process runs in the directory, or it can't be read.
+    """
+
+    def __init__(
+        self, config: RunConfig | None, directory: str | Path, progress: Progress | None = None
+    ) -> None:
+        self.directory = Path(directory)
+        self.progress: Progress = progress or SilentProgress()
+        self.config = _settle(config, self.directory)
+        self.benchmark: Benchmark = get_benchmark(self.config.benchmark)
+        self.store = RunStore(self.directory)
+        self._runner = asyncio.Runner()
+        self._pool: EnvironmentPool | None = None
+        self._models: list[ChatModel] = []
+        _write(self.directory / "config.yaml", dump_config(self.config))
+        facts = json.dumps(versions(self.benchmark, self._task_sets()), indent=2)
+        _write(self.directory / "versions.json", facts + "\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends worker processes and models, closes the database. Safe to call twice."""
+
+        async def stop() -> None:
+            pool, self._pool = self._pool, None
+            if pool is not None:
+                await pool.__aexit__(None, None, None)
+            models, self._models = self._models, []
+            for model in models:
+                await model.close()
+
+        self._runner.run(stop())
+        self._runner.close()
+        self.store.close()
+
+    def _task_sets(self) -> list[str]:
+        sets = [self.config.tasks.train, *self.config.tasks.evaluate.values()]
+        return sorted({task_set.task_set for task_set in sets})
+
+    # -- what stages share
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs asynchronous work to its end; Ctrl-C cancels it."""
+        return self._runner.run(work)
+
+    async def pool(self) -> EnvironmentPool:
+        """The environment workers, started when first needed."""
+        if self._pool is None:
+            runtime = self.config.runtime
+            workers = runtime.workers or os.cpu_count() or 1
+            self._pool = EnvironmentPool(workers, timeout_s=runtime.timeout_s)
+            await self._pool.__aenter__()
+        return self._pool
+
+    @cached_property
+    def _agent_model(self) -> ChatModel:
+        settings = self.config.agent
+        model: ChatModel
+        if settings.model == "local":
+            model = LocalModel(Path(settings.path or ""), max_batch=settings.max_batch)
+        else:
+            model = PlanFollower(settings.follower)
+        self._models.append(model)
+        return model
+
+    def agent(self, temperature: float) -> Agent:
+        """The agent of the configuration at a temperature: one for exploring, one for tests."""
+        settings = self.config.agent
+        agent = Agent(
+            model=self._agent_model,
+            sampling=Sampling(temperature=temperature, max_tokens=settings.max_tokens),
+            profile=settings.profile,
+            dialect=settings.dialect,
+        )
+        agent.check_placement(settings.placement)
+        return agent
+
+    async def episode_runner(self, agent: Agent) -> EpisodeRunner:
+        """Runs episodes of an agent in this run's pool and store."""
+        runtime = self.config.runtime
+        return EpisodeRunner(
+            store=self.store,
+            pool=await self.pool(),
+            agent=agent,
+            benchmark=self.benchmark,
+            retry=runtime.retry,
+            concurrency=runtime.concurrency,
+        )
+
+    def play(
+        self, specs: Sequence[EpisodeSpec], agent: Agent, *, purpose: str, label: str
+    ) -> EpisodesDone:
+        """Plays those of the planned episodes that the store lacks.
+
+        Args:
+            specs: The target.
+            agent: Who acts.
+            purpose: ``explore`` or ``evaluate``.
+            label: For progress.
+        """
+        planned = {spec.key for spec in specs}
+        done = len(planned & self.store.finished_keys())
+
+        async def play() -> EpisodesDone:
+            runner = await self.episode_runner(agent)
+            rewards: list[float] = []
+            void = 0
+            with self.progress.track(label, len(planned), done) as tracker:
+
+                def on_episode(episode: Episode) -> None:
+                    nonlocal void
+                    if episode.stop_reason.is_void:
+                        void += 1
+                        tracker.advance(0, void=void)
+                        return
+                    rewards.append(episode.reward)
+                    tracker.advance(reward=sum(rewards) / len(rewards))
+
+                return await runner.run(specs, purpose=purpose, on_episode=on_episode)
+
+        outcome = self.wait(play())
+        if outcome.void:
+            self.progress.say(
+                f"{len(outcome.void)} of {outcome.planned} episodes came to nothing in all "
+                f"attempts ('metaplan status' names the causes); they enter no mean, and running "
+                f"the same command again tries them again"
+            )
+        return outcome
+
+    @cached_property
+    def planner_prompt(self) -> PlannerPrompt:
+        """How this run's planners are asked, in training and in use."""
+        settings = self.config.planner
+        if settings.profile is PromptProfile.COMPACT:
+            return PlannerPrompt.compact(settings.dialect, settings.max_tokens)
+        return PlannerPrompt(
+            template=self.benchmark.prompts.planner,
+            dialect=settings.dialect,
+            max_tokens=settings.max_tokens,
+        )
+
+    def planner(self, path: Path) -> Planner:
+        """A planner that this run has trained."""
+        model = LocalModel(path, max_batch=self.config.planner.max_batch)
+        self._models.append(model)
+        return Planner(model, PlannerPrompt.load(path))
+
+    @property
+    def datasets(self) -> Path:
+        """Where training data and exports go."""
+        return self.directory / "datasets"
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[dict[str, Any]]:
+        """Times a stage; what is put into the dictionary is kept when it finishes."""
+        started = time.monotonic()
+        result: dict[str, Any] = {}
+        try:
+            yield result
+        finally:
+            self.store.add_stage_time(name, time.monotonic() - started)
+        self.store.finish_stage(name, result)
+        facts = ", ".join(f"{value} {key.replace('_', ' ')}" for key, value in result.items())
+        self.progress.say(f"{name}: {facts} ({time.monotonic() - started:.1f} s)")
+
+    def fine_tune(
+        self,
+        method: str,
+        dataset: Path | None,
+        settings: SftSettings | DpoSettings,
+        *,
+        start: Path | None = None,
+    ) -> Path:
+        """Trains a planner of this run.
+
+        Args:
+            method: ``sft``, ``rft`` or ``mpo``: the stage and the planner's directory.
+            dataset: JSONL in TRL's format; None where there is nothing to learn.
+            settings: Of SFT or DPO.
+            start: A planner to start from; None starts from the recipe's base model.
+
+        Returns:
+            The planner's directory: that of `start` where there is nothing to learn.
+        """
+        if dataset is None:
+            if start is None:
+                raise ValueError("there is neither a dataset nor a planner to fall back to")
+            return start
+        out = self.directory / "planners" / method
+        with self.stage(method) as result, self.progress.track(f"training {method}", 0) as tracker:
+            base = start or self._base_model(dataset)
+            training = tune_planner(
+                base,
+                dataset,
+                out,
+                settings,
+                prompt=self.planner_prompt,
+                on_log=lambda log: tracker.advance(1, loss=log["loss"]),
+            )
+            result.update(
+                examples=training.examples, updates=training.steps, truncated=training.truncated
+            )
+        return out
+
+    def _base_model(self, sft_dataset: Path) -> Path | str:
+        settings = self.config.planner
+        if settings.base != "scratch":
+            return settings.base
+        return new_planner_base(sft_dataset, self.directory / "planners" / "base", settings.scratch)
+
+    def sample_plans(
+        self,
+        planner: Planner,
+        tasks: Mapping[str, Task],
+        *,
+        count: int,
+        temperature: float,
+        label: str,
+    ) -> dict[str, list[PlanSample]]:
+        """Plans of a planner for tasks: those that the run has, and the missing ones drawn now.
+
+        Args:
+            planner: Who writes.
+            tasks: By key.
+            count: Samples per task.
+            temperature: 0 for greedy plans.
+            label: For progress.
+
+        Returns:
+            Exactly `count` samples for each task, by task key.
+        """
+        source = digest(planner.fingerprint, temperature, self.config.seed)
+        known = self.store.plan_samples(source)
+        missing = [task for key, task in tasks.items() if len(known.get(key, ())) < count]
+
+        async def draw_all() -> None:
+            with self.progress.track(label, len(tasks), len(tasks) - len(missing)) as tracker:
+
+                async def draw(task: Task) -> None:
+                    start = len(known.get(task.key, ()))
+                    drawn = await retried(
+                        lambda: planner.sample(
+                            task,
+                            count - start,
+                            temperature=temperature,
+                            seed=self.config.seed,
+                            start=start,
+                        ),
+                        self.config.runtime.retry,
+                    )
+                    self.store.add_plan_samples(source, drawn)
+                    tracker.advance()
+
+                await for_each(missing, draw, limit=self.config.runtime.concurrency)
+
+        if missing:
+            self.wait(draw_all())
+            known = self.store.plan_samples(source)
+        return {key: known[key][:count] for key in tasks}
+
+    # -- tasks
+
+    def train_tasks(self) -> dict[str, Task]:
+        """Training tasks with their instructions."""
+        return self._with_instructions(self.config.tasks.train)
+
+    def explored_tasks(self) -> dict[str, Task]:
+        """The training tasks that are explored: a prefix of them in the order of choice."""
+        tasks = self.train_tasks()
+        keys = _in_order_of_choice(tasks, self.config.seed)[: self.config.explore.tasks]
+        return {key: tasks[key] for key in sorted(keys)}
+
+    def evaluation_tasks(self) -> dict[str, dict[str, Task]]:
+        """Tasks of each split, with their instructions."""
+        return {
+            split: self._with_instructions(task_set)
+            for split, task_set in self.config.tasks.evaluate.items()
+        }
+
+    def _with_instructions(self, task_set: TaskSetConfig) -> dict[str, Task]:
+        """A task's instruction is what one reset shows; it is read once and kept."""
+        chosen = choose_tasks(
+            self.benchmark.tasks(task_set.task_set), task_set.count, self.config.seed
+        )
+        known = self.store.tasks(task_set.task_set)
+        missing = [task for task in chosen if task.key not in known]
+        if missing:
+            self.wait(self._read_instructions(missing, len(chosen)))
+            known = self.store.tasks(task_set.task_set)
+        return {task.key: known[task.key] for task in chosen}
+
+    async def _read_instructions(self, tasks: list[Task], total: int) -> None:
+        pool = await self.pool()
+        label = f"reading {tasks[0].task_set} tasks"
+        with self.progress.track(label, total, total - len(tasks)) as tracker:
+
+            async def read(task: Task) -> None:
+                described = await retried(lambda: pool.describe(task), self.config.runtime.retry)
+                self.store.add_tasks([described])
+                tracker.advance()
+
+            await for_each(tasks, read, limit=self.config.runtime.concurrency)
+
+
+def choose_tasks(tasks: Iterable[Task], count: int | None, seed: int) -> list[Task]:
+    """The first `count` tasks in an order drawn by seed and keys; returned sorted by key.
+
+    A larger count contains a smaller one, and the choice does not depend on the listing's order.
+
+    Raises:
+        UserError: There are no tasks, or fewer than `count`.
+    """
+    found = {task.key: task for task in tasks}
+    if not found or (count is not None and count > len(found)):
+        raise UserError(
+            f"{count or 'some'} tasks are wanted, but the task set has {len(found)}; lower the "
+            f"count in the recipe, or look at 'metaplan data check'"
+        )
+    return [found[key] for key in sorted(_in_order_of_choice(found, seed)[:count])]
+
+
+def _in_order_of_choice(keys: Iterable[str], seed: int) -> list[str]:
+    return sorted(keys, key=lambda key: digest(seed, key))
+
+
+def versions(benchmark: Benchmark, task_sets: Iterable[str]) -> dict[str, Any]:
+    """What shapes a number beside the configuration: packages, platform, data."""
+    return {
+        "metaplan": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
+        "benchmark": {name: dict(benchmark.fingerprint(name)) for name in task_sets},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _settle(config: RunConfig | None, directory: Path) -> RunConfig:
+    """The configuration to go on with.
+
+    Raises:
+        RunError: There is none, or it differs from the directory's in shaping fields.
+    """
+    path = directory / "config.yaml"
+    if not path.exists():
+        if config is None:
+            raise RunError(f"{directory} holds no run: name a recipe to start one")
+        return config
+    kept = load_recipe(path)
+    if config is None:
+        return kept
+    changes = changed_fields(kept, config)
+    if changes:
+        raise RunError(
+            f"{directory} holds a run with another configuration; these fields shape its numbers "
+            f"and can't change:\n  " + "\n  ".join(changes) + "\nUse another --out directory, or "
+            "the run's own values (config.yaml)"
+        )
+    return config
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, "utf-8")
+    partial.replace(path)
