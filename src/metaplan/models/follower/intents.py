@@ -83,7 +83,8 @@ _NOUN_END = re.compile(
     r"|[,;:.(].*$"
 )
 _CONDITION = re.compile(r"(?:if|once|when|after|while|until|before) ")
-_PRONOUNS = {"it", "them", "there", "where", "object", "objects", "item", "items"}
+_PLURALS = {"shelves": "shelf", "knives": "knife", "tomatoes": "tomato", "potatoes": "potato"}
+_PRONOUNS = {"it", "them", "there", "where", "object", "item"}
 
 
 @lru_cache(maxsize=4096)
@@ -118,4 +119,5 @@ def _noun(phrase: str | None) -> str:
     words = _NOUN_END.sub("", " " + _NOUN_LEAD.sub("", phrase or "")).split()
     number = words.pop() if len(words) > 1 and words[-1].isdigit() else ""
     noun = "".join(words)
+    noun = _PLURALS.get(noun, noun.removesuffix("s"))
     return "" if noun in _PRONOUNS else f"{noun} {number}".strip()

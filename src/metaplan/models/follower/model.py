@@ -47,7 +47,8 @@ class PlanFollower:
     Chance: the seed of an episode is its `Sampling.seed` (0 where there is none), at temperature 0
     always 0; all draws derive from it, the task's sentence and room, and the number of turns so
     far. At temperature 0 there are slips as well: they are part of how able it is, and equal for
-    all plans of a task. All calls of one episode must give the same seed.
+    all plans of a task. All calls of one episode must give the same seed. `Sampling.top_p` and
+    `Sampling.max_tokens` mean nothing to it.
 
     Args:
         settings: How able it is.

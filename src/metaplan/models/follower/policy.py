@@ -109,7 +109,7 @@ class Policy:
             case "visit":
                 yield from self._visit(intent.place, self._sought(index))
             case "search":
-                yield from self._search(intent.object or self._goal_object)
+                yield from self._search(intent.object or self._goal_object, self._sought(index))
             case "take":
                 yield from self._take(intent.object or self._goal_object, intent.place)
             case "put":
@@ -139,8 +139,10 @@ class Policy:
         else:
             yield from self._go(self._destination(candidates))
 
-    def _search(self, thing: str) -> Moves:
-        if candidates := self._resolve(thing):
+    def _search(self, thing: str, sought: str) -> Moves:
+        """Looks for an object; or goes to a receptacle, where a step says "where the sofa is"."""
+        candidates = [] if thing in {sought, self._goal_object} else self._resolve(thing)
+        if candidates:
             yield from self._go(self._destination(candidates))
         elif self._trusted:
             yield from self._look_through(sorted(self._places, key=_likelihood), thing)
@@ -189,13 +191,16 @@ class Policy:
             opens=False,
         )
 
-    def _use(self, kind: str) -> Moves:
-        memory = self._memory
-        if not self._spot(kind):
-            yield from self._search_alone(kind)
-        thing, where = self._spot(kind) or (f"{kind} 1", memory.at)
+    def _use(self, word: str) -> Moves:
+        memory, kind = self._memory, self._lamp(word)
+        if appliances := self._resolve(kind):
+            thing = where = self._destination(appliances)
+        else:
+            if not self._spot(kind):
+                yield from self._search_alone(kind)
+            thing, where = self._spot(kind) or (f"{kind} 1", memory.at)
         yield from self._manipulate(
-            where, f"use {thing}", f"I use the {thing}.", lambda: thing in memory.lit
+            where, f"use {thing}", f"I use the {thing}.", lambda: thing in memory.lit, opens=False
         )
 
     def _open(self, place: str, sought: str) -> Moves:
@@ -276,6 +281,11 @@ class Policy:
     def _goal_object(self) -> str:
         return self._goal.object if self._goal else "object"
 
+    def _lamp(self, word: str) -> str:
+        """What to use: "the lamp" is the lamp of the task."""
+        lamp = self._goal.lamp if self._goal else ""
+        return lamp if word in lamp else word
+
     def _sought(self, index: int) -> str:
         """What the steps after this one will want to have found; empty for nothing."""
         for later in self._intents[index + 1 :]:
@@ -283,7 +293,7 @@ class Policy:
                 case "take":
                     return later.object or self._goal_object
                 case "use":
-                    return later.object
+                    return self._lamp(later.object)
                 case "visit" | "search" | "open" | "close":
                     continue
                 case _:
@@ -310,8 +320,7 @@ class Policy:
         kind = kind_of(place)
         same = [name for name in self._places if kind_of(name) == kind]
         if not same and len(kind) > 2:
-            singular = kind.removesuffix("s")
-            same = [name for name in self._places if singular in kind_of(name)]
+            same = [name for name in self._places if kind in kind_of(name)]
         return sorted(same, key=lambda name: int(name.split(" ")[1]))
 
     def _destination(self, candidates: Sequence[str]) -> str:
