@@ -8,6 +8,7 @@ from metaplan.environments.contract import (
     Prompts,
     StepResult,
 )
+from metaplan.environments.registry import benchmarks, get_benchmark
 
 __all__ = [
     "Benchmark",
@@ -16,4 +17,6 @@ __all__ = [
     "Observation",
     "Prompts",
     "StepResult",
+    "benchmarks",
+    "get_benchmark",
 ]
