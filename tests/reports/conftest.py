@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -245,13 +246,25 @@ def make_context(**changes) -> ReportContext:
 
 
 @pytest.fixture(scope="session")
+def sample():
+    """The makers of this file, for tests that change something."""
+    return SimpleNamespace(
+        task=make_task,
+        plan=make_plan,
+        episode=make_episode,
+        results=make_results,
+        context=make_context,
+    )
+
+
+@pytest.fixture(scope="session")
 def results() -> Results:
     return make_results()
 
 
 @pytest.fixture(scope="session")
 def report(tmp_path_factory, results) -> Path:
-    return write_report(tmp_path_factory.mktemp("run"), results, make_context())
+    return write_report(tmp_path_factory.mktemp("run") / "report", results, make_context())
 
 
 if __name__ == "__main__":

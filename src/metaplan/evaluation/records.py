@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import combinations
 from typing import Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
@@ -36,9 +35,9 @@ def method_order(methods: Iterable[str]) -> list[str]:
 
 
 def method_pairs(methods: Iterable[str]) -> list[tuple[str, str]]:
-    """All pairs ``(a, b)`` with `a` after `b` in `method_order`; those of the last method first."""
-    backwards = method_order(methods)[::-1]
-    return [(a, b) for a, b in combinations(backwards, 2)]
+    """All pairs ``(a, b)`` with `a` after `b` in `method_order`: (mpo, none), (mpo, sft), ..."""
+    ordered = method_order(methods)
+    return [(a, b) for at, a in reversed(list(enumerate(ordered))) for b in ordered[:at]]
 
 
 class Arm(Record):

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from metaplan.core import Placement
 from metaplan.evaluation import Difference, ResultRow, Results, method_order, method_pairs
 
-__all__ = ["Comparison", "comparisons"]
+__all__ = ["MethodComparison", "method_comparisons"]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MethodComparison:
     """Methods that can be held against each other.
 
     Attributes:
@@ -85,7 +85,7 @@ class Comparison:
         return (best, baseline) if (best, baseline) in self.pairs else self.pairs[0]
 
 
-def comparisons(results: Results) -> list[Comparison]:
+def method_comparisons(results: Results) -> list[MethodComparison]:
     """Arranges results; methods without a plan take part in every placement's comparison."""
     rows = [row for row in results.rows if row.seed == "all"]
     found = []
@@ -96,7 +96,7 @@ def comparisons(results: Results) -> list[Comparison]:
         for placement in placements:
             members = [row for row in inside if row.placement in (placement, None)]
             found.append(
-                Comparison(
+                MethodComparison(
                     benchmark=benchmark,
                     agent=agent,
                     placement=placement,

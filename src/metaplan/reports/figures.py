@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from metaplan.evaluation import Difference, ResultRow
 from metaplan.reports import plots
-from metaplan.reports.comparison import Comparison
+from metaplan.reports.comparison import MethodComparison
 from metaplan.reports.exploration import ExplorationSummary
 from metaplan.reports.plots import Mark
 from metaplan.reports.wording import (
-    METRIC_LABELS,
     interval,
     method_label,
+    metric_label,
     signed_interval,
     value,
     visible,
@@ -57,30 +57,44 @@ def _mark(row: ResultRow, label: str) -> Mark:
     return Mark(label, row.method, unit * row.mean, unit * row.ci_low, unit * row.ci_high, text)
 
 
-def interval_figures(comparison: Comparison, metric: str) -> list[Figure]:
+def interval_figures(comparison: MethodComparison, metric: str) -> list[Figure]:
     """Per split: every method's mean with its interval."""
-    figures = []
+    lines = {}
     for split in comparison.splits:
         rows = [comparison.row(split, method, metric) for method in comparison.methods]
-        marks = [_mark(row, visible(method_label(row.method))) for row in rows if row]
-        caption = f"{METRIC_LABELS[metric]} on {visible(split)}"
-        bounds = None if metric == "reward_per_step" else (0.0, 100.0)
-        if marks:
-            label = _alternative(caption, marks)
-            figures.append(Figure(caption, plots.intervals(marks, label=label, bounds=bounds)))
-    return figures
+        lines[split] = [_mark(row, visible(method_label(row.method))) for row in rows if row]
+    bounds = None if metric == "reward_per_step" else (0.0, 100.0)
+    return _per_split(lines, metric, bounds, around_zero=False)
 
 
-def difference_figures(comparison: Comparison, metric: str) -> list[Figure]:
+def difference_figures(comparison: MethodComparison, metric: str) -> list[Figure]:
     """Per split: every pair of methods, paired over tasks."""
-    figures = []
+    lines = {}
     for split in comparison.splits:
         found = [comparison.difference(split, a, b, metric) for a, b in comparison.pairs]
-        marks = [_difference_mark(difference) for difference in found if difference]
-        caption = f"{METRIC_LABELS[metric]} on {visible(split)}: paired differences"
-        if marks:
-            label = _alternative(caption, marks)
-            figures.append(Figure(caption, plots.intervals(marks, label=label, around_zero=True)))
+        lines[split] = [_difference_mark(difference) for difference in found if difference]
+    return _per_split(lines, metric, None, around_zero=True)
+
+
+def _per_split(
+    lines: Mapping[str, Sequence[Mark]],
+    metric: str,
+    bounds: tuple[float, float] | None,
+    *,
+    around_zero: bool,
+) -> list[Figure]:
+    """One plot per split that has marks; without bounds, all get the same that fit them all."""
+    shown = {split: marks for split, marks in lines.items() if marks}
+    if not shown:
+        return []
+    shared = bounds or plots.fitted(mark for marks in shown.values() for mark in marks)
+    figures = []
+    for split, marks in shown.items():
+        title = metric_label(metric, visible(split))
+        # The plot in words, for those who don't see it.
+        words = f"{title}. " + "; ".join(f"{mark.label}: {mark.text}" for mark in marks)
+        drawn = plots.intervals(marks, label=words, bounds=shared, around_zero=around_zero)
+        figures.append(Figure(title, drawn))
     return figures
 
 
@@ -99,7 +113,7 @@ def _difference_mark(found: Difference) -> Mark:
     )
 
 
-def task_type_figures(comparison: Comparison, metric: str) -> list[Figure]:
+def task_type_figures(comparison: MethodComparison, metric: str) -> list[Figure]:
     """Per split with several task types: the methods within each type."""
     figures = []
     for split in comparison.splits:
@@ -111,8 +125,8 @@ def task_type_figures(comparison: Comparison, metric: str) -> list[Figure]:
             groups[name] = [_mark(row, visible(method_label(row.method))) for row in rows if row]
         if len(groups) < 2:
             continue
-        caption = f"{METRIC_LABELS[metric]} on {visible(split)}, per task type"
-        label = f"{caption}. The numbers are in the table."
+        caption = metric_label(metric, visible(split))
+        label = f"{caption}, per task type. The numbers are in the table below."
         figures.append(
             Figure(caption, plots.dots_by_group(groups, label=label, bounds=(0.0, 100.0)))
         )
@@ -125,7 +139,9 @@ def exploration_figures(summary: ExplorationSummary) -> list[Figure]:
     spread = "Spread: best minus worst Q of a task"
     figures = [Figure(quality, plots.histogram(summary.qualities, label=quality, x="Q", y="plans"))]
     if summary.spreads:
-        drawn = plots.histogram(summary.spreads, label=spread, x="best Q - worst Q", y="tasks")
+        drawn = plots.histogram(
+            summary.spreads, label=spread, x="best Q \N{MINUS SIGN} worst Q", y="tasks"
+        )
         figures.append(Figure(spread, drawn))
     return figures
 
@@ -144,8 +160,3 @@ def curve_figures(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> list[F
                 caption = f"{visible(method_label(stage))}: {what}"
                 figures.append(Figure(caption, plots.curves(lines, method=stage, label=caption)))
     return figures
-
-
-def _alternative(caption: str, marks: Sequence[Mark]) -> str:
-    """The plot in words, for those who don't see it."""
-    return f"{caption}. " + "; ".join(f"{mark.label}: {mark.text}" for mark in marks)

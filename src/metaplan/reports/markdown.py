@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterable, Sequence
 
 from metaplan.evaluation import COMPARED, Results
-from metaplan.reports.comparison import Comparison, comparisons
+from metaplan.reports.comparison import MethodComparison, method_comparisons
 from metaplan.reports.context import ReportContext
 from metaplan.reports.wording import (
-    METRIC_LABELS,
     duration,
     headline,
     interval,
     method_label,
+    metric_label,
     signed_interval,
     value,
     verdict,
@@ -38,7 +38,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def markdown(results: Results, context: ReportContext) -> str:
     """The results and the run's facts as GitHub-flavoured Markdown."""
     parts = [f"# {_escape(context.title)}"]
-    found = comparisons(results)
+    found = method_comparisons(results)
     for comparison in found:
         if len(found) > 1:
             parts.append(f"## {_escape(comparison.name)}")
@@ -51,7 +51,7 @@ def markdown(results: Results, context: ReportContext) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _means(comparison: Comparison) -> str:
+def _means(comparison: MethodComparison) -> str:
     metrics = (
         *comparison.outcomes,
         "reward_per_step",
@@ -66,11 +66,11 @@ def _means(comparison: Comparison) -> str:
             texts = [f"{value(c.metric, c.mean)} {interval(c)}" if c else "" for c in cells]
             tasks = str(cells[0].n) if cells[0] else "0"
             rows.append([f"{_escape(split)}: {_escape(method_label(method))}", *texts, tasks])
-    header = ["Mean, 95% interval over tasks", *(METRIC_LABELS[m] for m in metrics), "Tasks"]
+    header = ["Mean, 95% interval over tasks", *(metric_label(m) for m in metrics), "Tasks"]
     return _table(header, rows)
 
 
-def _pairs(comparison: Comparison) -> str:
+def _pairs(comparison: MethodComparison) -> str:
     if not comparison.pairs:
         return ""
     rows = []
@@ -84,7 +84,7 @@ def _pairs(comparison: Comparison) -> str:
                     continue
                 rows.append(
                     [
-                        f"{METRIC_LABELS[metric]}, {_escape(split)}: "
+                        f"{metric_label(metric)}, {_escape(split)}: "
                         f"{_escape(method_label(a))} \N{MINUS SIGN} {_escape(method_label(b))}",
                         value(metric, found.difference, signed=True),
                         signed_interval(found),

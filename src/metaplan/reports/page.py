@@ -9,7 +9,7 @@ from typing import Any
 from metaplan.core import MissingDependencyError
 from metaplan.evaluation import Results
 from metaplan.reports import wording
-from metaplan.reports.comparison import comparisons
+from metaplan.reports.comparison import method_comparisons
 from metaplan.reports.context import ExampleEpisode, ReportContext
 from metaplan.reports.exploration import summarise
 from metaplan.reports.figures import (
@@ -38,7 +38,7 @@ def page(results: Results, context: ReportContext) -> str:
         .render(
             context=context,
             results=results,
-            comparisons=comparisons(results),
+            comparisons=method_comparisons(results),
             incomplete=[c for c in results.coverage if not c.is_complete],
             exploration=exploration,
             exploration_figures=exploration_figures(exploration) if exploration else [],

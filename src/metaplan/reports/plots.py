@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import cycle
@@ -17,7 +18,7 @@ from typing import Any
 
 from metaplan.core import MissingDependencyError, digest
 
-__all__ = ["Mark", "curves", "dots_by_group", "histogram", "intervals"]
+__all__ = ["Mark", "curves", "dots_by_group", "fitted", "histogram", "intervals"]
 
 _WIDTH = 420  # units of the view box; the page shows them as about one CSS pixel each
 _INK, _MUTED, _LINE, _ACCENT = "#010101", "#020202", "#030303", "#040404"
@@ -84,7 +85,7 @@ def intervals(
     marks: Sequence[Mark],
     *,
     label: str,
-    bounds: tuple[float, float] | None = None,
+    bounds: tuple[float, float],
     around_zero: bool = False,
 ) -> str:
     """One line per mark: point, interval, numbers.
@@ -92,24 +93,23 @@ def intervals(
     Args:
         marks: From top to bottom.
         label: Says in words what is to be seen, for those who don't see it.
-        bounds: Of the axis; None fits the data and shows 0.
+        bounds: Of the axis.
         around_zero: For differences: draws the line of no difference.
     """
-    height = 30 * len(marks) + 44
+    height = 30 * len(marks) + 34
     with _style():
-        figure, axes = _canvas(height, left=96, right=128, bottom=36)
+        figure, axes = _canvas(height, left=94, right=144, bottom=24)
         for place, mark in enumerate(reversed(marks)):
             _draw_mark(axes, mark, place)
             axes.text(
-                1.03, place, mark.text, va="center", size=11.5, transform=axes.get_yaxis_transform()
+                1.04, place, mark.text, va="center", size=11.5, transform=axes.get_yaxis_transform()
             )
         axes.set_yticks(range(len(marks)), [mark.label for mark in reversed(marks)])
         axes.set_ylim(-0.6, len(marks) - 0.4)
         axes.grid(axis="x")
         if around_zero:
             axes.axvline(0.0, color=_MUTED, linewidth=1.2)
-        low, high = bounds or _fitted(marks)
-        axes.set_xlim(low, high)
+        axes.set_xlim(*bounds)
         axes.locator_params(axis="x", nbins=5)
         return _svg(figure, label)
 
@@ -120,9 +120,9 @@ def dots_by_group(
     """Marks under the name of their group, e.g. all methods within each task type."""
     line = 14
     rows = sum(len(marks) for marks in groups.values())
-    height = rows * line + 30 * len(groups) + 40
+    height = rows * line + 30 * len(groups) + 32
     with _style():
-        figure, axes = _canvas(height, left=14, right=14, bottom=34)
+        figure, axes = _canvas(height, left=14, right=14, bottom=24)
         place = 0.0
         for name, marks in reversed(list(groups.items())):
             for mark in reversed(marks):
@@ -182,10 +182,11 @@ def _draw_mark(axes: Any, mark: Mark, place: float, size: float = 8.0) -> None:
     )  # fmt: skip
 
 
-def _fitted(marks: Sequence[Mark]) -> tuple[float, float]:
+def fitted(marks: Iterable[Mark]) -> tuple[float, float]:
     """Bounds that show all intervals and zero, with some air."""
-    low = min(0.0, *(mark.low for mark in marks))
-    high = max(0.0, *(mark.high for mark in marks))
+    shown = list(marks)
+    low = min(0.0, *(mark.low for mark in shown))
+    high = max(0.0, *(mark.high for mark in shown))
     air = 0.06 * (high - low) or 0.1
     return low - air * (low < 0.0), high + air
 
@@ -219,7 +220,10 @@ def _canvas(height: float, *, left: float, right: float, bottom: float) -> tuple
 def _svg(figure: Any, label: str) -> str:
     """The figure as an `<svg>` element to stand in a page."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    with warnings.catch_warnings():
+        # The page's fonts draw the text, whatever the font that measures it here lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)

@@ -12,12 +12,12 @@ from rich.text import Text
 
 from metaplan.core import Episode, MetaPlan, Task
 from metaplan.evaluation import COMPARED, Results
-from metaplan.reports.comparison import Comparison, comparisons
+from metaplan.reports.comparison import MethodComparison, method_comparisons
 from metaplan.reports.wording import (
-    METRIC_LABELS,
     duration,
     interval,
     method_label,
+    metric_label,
     signed_interval,
     value,
     verdict,
@@ -32,7 +32,7 @@ def results_table(results: Results) -> Table:
 
     Reward is left out where it equals success (a binary benchmark).
     """
-    found = comparisons(results)
+    found = method_comparisons(results)
     splits = list(dict.fromkeys(split for comparison in found for split in comparison.splits))
     table = Table(title="Mean [95% interval over tasks]", title_justify="left")
     table.add_column("")
@@ -42,7 +42,7 @@ def results_table(results: Results) -> Table:
         if len(found) > 1:
             table.add_row(Text(visible(comparison.name), style="bold"))
         for metric in (*comparison.outcomes, "reward_per_step"):
-            table.add_row(Text(METRIC_LABELS[metric], style="italic"))
+            table.add_row(Text(metric_label(metric), style="italic"))
             for method in comparison.methods:
                 cells = [_mean(comparison, split, method, metric) for split in splits]
                 table.add_row(Text(f"  {visible(method_label(method))}"), *cells)
@@ -50,7 +50,7 @@ def results_table(results: Results) -> Table:
     return table
 
 
-def _mean(comparison: Comparison, split: str, method: str, metric: str) -> Text:
+def _mean(comparison: MethodComparison, split: str, method: str, metric: str) -> Text:
     row = comparison.row(split, method, metric)
     if row is None:
         return Text("\N{EN DASH}", style="dim")
@@ -59,7 +59,7 @@ def _mean(comparison: Comparison, split: str, method: str, metric: str) -> Text:
 
 def differences_table(results: Results) -> Table:
     """Paired differences between methods with what their intervals allow to say."""
-    found = comparisons(results)
+    found = method_comparisons(results)
     table = Table(title="Paired differences over tasks, 95% interval", title_justify="left")
     for heading in ("split", "methods"):
         table.add_column(heading)
@@ -71,14 +71,14 @@ def differences_table(results: Results) -> Table:
         if len(found) > 1:
             table.add_row(Text(visible(comparison.name), style="bold"))
         for metric in metrics:
-            table.add_row(Text(METRIC_LABELS[metric], style="italic"))
+            table.add_row(Text(metric_label(metric), style="italic"))
             for row in _differences(comparison, metric):
                 table.add_row(*row)
             table.add_section()
     return table
 
 
-def _differences(comparison: Comparison, metric: str) -> list[Sequence[Text]]:
+def _differences(comparison: MethodComparison, metric: str) -> list[Sequence[Text]]:
     rows: list[Sequence[Text]] = []
     for split in comparison.splits:
         for a, b in comparison.pairs:

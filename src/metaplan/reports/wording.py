@@ -5,29 +5,29 @@ from __future__ import annotations
 import re
 
 from metaplan.evaluation import Difference, ResultRow
-from metaplan.reports.comparison import Comparison
+from metaplan.reports.comparison import MethodComparison
 
 __all__ = [
-    "METRIC_LABELS",
     "duration",
     "headline",
     "interval",
     "method_label",
+    "metric_label",
     "signed_interval",
     "value",
     "verdict",
     "visible",
 ]
 
-METRIC_LABELS = {
-    "success": "Success rate, %",
-    "reward": "Average reward, x100",
-    "reward_per_step": "Reward per step",
-    "steps": "Steps",
-    "invalid_action_rate": "Invalid actions, % of steps",
-    "format_error_rate": "Format errors, % of steps",
+_METRICS = {
+    "success": ("Success rate", "%"),
+    "reward": ("Average reward", "x100"),
+    "reward_per_step": ("Reward per step", ""),
+    "steps": ("Steps", ""),
+    "invalid_action_rate": ("Invalid actions", "% of steps"),
+    "format_error_rate": ("Format errors", "% of steps"),
 }
-"""Metric to its heading; the units are those of `value`."""
+"""Metric to its name and the unit in which `value` prints it."""
 
 _METHOD_LABELS = {
     "none": "No plan",
@@ -50,8 +50,15 @@ def method_label(method: str) -> str:
     return _METHOD_LABELS.get(method, method)
 
 
+def metric_label(metric: str, split: str = "") -> str:
+    """How a metric is printed, with its unit: ``Success rate on seen, %``."""
+    name, unit = _METRICS.get(metric, (metric, ""))
+    where = f" on {split}" if split else ""
+    return f"{name}{where}{', ' if unit else ''}{unit}"
+
+
 def value(metric: str, number: float, *, signed: bool = False) -> str:
-    """A number in the unit of `METRIC_LABELS`, with a real minus sign."""
+    """A number in the unit of `metric_label`, with a real minus sign."""
     factor, decimals = _DECIMALS.get(metric, (100, 1))
     text = f"{factor * number:{'+' if signed else ''}.{decimals}f}"
     if float(text) == 0.0:
@@ -96,7 +103,7 @@ _CONCLUSIONS = {
 }
 
 
-def headline(comparison: Comparison, split: str) -> str | None:
+def headline(comparison: MethodComparison, split: str) -> str | None:
     """One plain sentence or two on the pair the experiment is about; None without a pair."""
     pair = comparison.headline
     found = pair and comparison.difference(split, *pair, comparison.outcomes[-1])

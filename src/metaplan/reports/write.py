@@ -14,11 +14,11 @@ from metaplan.reports.page import page
 __all__ = ["write_report"]
 
 
-def write_report(out: Path, results: Results, context: ReportContext) -> Path:
-    """Writes the three files of ``out/report/``, each whole or not at all.
+def write_report(directory: Path, results: Results, context: ReportContext) -> Path:
+    """Writes the three files of a report, each whole or not at all.
 
     Args:
-        out: The run directory.
+        directory: ``report/`` of a run; made where it is missing.
         results: What `metaplan.evaluation.evaluate` returned.
         context: What the page shows beside the results.
 
@@ -28,7 +28,6 @@ def write_report(out: Path, results: Results, context: ReportContext) -> Path:
     Raises:
         MissingDependencyError: Jinja2 or matplotlib is absent. The other two files are written.
     """
-    directory = out / "report"
     directory.mkdir(parents=True, exist_ok=True)
     _write(directory / "results.json", results.model_dump_json(indent=2) + "\n")
     _write(directory / "results.md", markdown(results, context))
