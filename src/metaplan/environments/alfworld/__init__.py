@@ -1,1 +1,85 @@
-"""ALFWorld: household tasks as text games, in both of its grammars."""
+"""ALFWorld: household tasks as text games, in both of its grammars.
+
+`LoadedGame` plays any `.tw-pddl` game; `BENCHMARK` is the benchmark of the paper over the games in
+the data directory. Nothing of TextWorld is imported before a game needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+
+from metaplan.core import Task, digest
+from metaplan.environments.alfworld.experts import solve
+from metaplan.environments.alfworld.game import LoadedGame, grammar_of, respell
+from metaplan.environments.alfworld.games import (
+    TASK_SETS,
+    TASK_TYPES,
+    game_path,
+    list_tasks,
+    read_game,
+    resolve,
+)
+from metaplan.environments.contract import Benchmark, Prompts
+
+__all__ = ["BENCHMARK", "STEP_LIMIT", "TASK_TYPES", "LoadedGame", "grammar_of", "respell"]
+
+STEP_LIMIT = 30
+"""Replies of the agent in one episode (the authors' code)."""
+
+# The nine of Figures 8 and 11 and the four that the games know beside them: the 13 of Table 1.
+# What the figures call "toggle" is "use" in the games; the environment understands both.
+ACTION_TEMPLATES = (
+    "go to {receptacle}",
+    "take {object} from {receptacle}",
+    "put {object} in/on {receptacle}",
+    "open {receptacle}",
+    "close {receptacle}",
+    "use {object}",
+    "clean {object} with {receptacle}",
+    "heat {object} with {receptacle}",
+    "cool {object} with {receptacle}",
+    "slice {object} with {object}",
+    "examine {something}",
+    "inventory",
+    "look",
+)
+
+
+def _load(task: Task) -> LoadedGame:
+    return LoadedGame(read_game(game_path(task)))
+
+
+def _example(task: Task) -> str:
+    return _text("examples", task.task_type)
+
+
+@cache
+def _text(folder: str, name: str) -> str:
+    return (resources.files(__package__) / folder / f"{name}.txt").read_text("utf-8").strip()
+
+
+def _fingerprint(task_set: str) -> Mapping[str, str]:
+    _, grammar = resolve(task_set)
+    keys = [task.key for task in list_tasks(task_set)]
+    return {"grammar": grammar, "games": digest(keys)}
+
+
+BENCHMARK = Benchmark(
+    name="alfworld",
+    description="ALFWorld: six types of household tasks as text games (paper, Table 1)",
+    task_sets=TASK_SETS,
+    tasks=list_tasks,
+    load=_load,
+    expert=solve,
+    action_templates=ACTION_TEMPLATES,
+    prompts=Prompts(
+        instruction=_text("prompts", "instruction"),
+        planner=_text("prompts", "planner"),
+        collection=_text("prompts", "collection"),
+    ),
+    example=_example,
+    step_limit=lambda task: STEP_LIMIT,  # noqa: ARG005 (the same for all tasks)
+    fingerprint=_fingerprint,
+)

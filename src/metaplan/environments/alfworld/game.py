@@ -76,7 +76,7 @@ class GameEnvironment:
         """
         self._expect("running")
         try:
-            text = self._episode.do(respell(action, self._grammar))
+            text = self._episode.do(self.respell(action))
         except Exception as error:
             raise EnvironmentFault(f"the game's engine failed on {action!r}: {error}") from error
         won = self._episode.won
@@ -88,6 +88,10 @@ class GameEnvironment:
             success=won,
             valid=text != _REFUSED,
         )
+
+    def respell(self, action: str) -> str:
+        """The action in the game's own spelling."""
+        return respell(action, self._grammar)
 
     def admissible_commands(self) -> tuple[str, ...]:
         """The commands that the game accepts now, in its own spelling, sorted."""
