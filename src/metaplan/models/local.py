@@ -148,8 +148,7 @@ class LocalModel:
         """Generates batch after batch until closed."""
         while (batch := self._next_batch()) is not None:
             try:
-                if batch:
-                    self._generate(batch)
+                self._generate(batch)
             except Exception as error:  # an engine failure voids this batch's episodes, no others
                 for row in batch:
                     _fail(row, f"{self._name}: {type(error).__name__}: {error}")

@@ -23,9 +23,9 @@ def quiet() -> Iterator[None]:
     datasets.disable_progress_bars()
     try:
         with warnings.catch_warnings():
-            # TRL sets `gradient_checkpointing` itself, which transformers is about to rename.
+            # TRL and PEFT use the name, which transformers is about to change.
             warnings.filterwarnings(
-                "ignore", message="`gradient_checkpointing`", category=FutureWarning
+                "ignore", message="`(is_)?gradient_checkpointing`", category=FutureWarning
             )
             yield
     finally:

@@ -1,0 +1,112 @@
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+from metaplan.core import ConfigError, DataError, MetaPlan
+from metaplan.training import ScratchSettings, create_scratch_model
+
+TASK = (
+    "You are in the middle of a room. Looking quickly around you, you see a cabinet 14, a fridge 1,"
+    " and a toaster 1.\n\nYour task is to: put a clean mug in fridge."
+)
+PLAN = MetaPlan(
+    steps=("Go to the cabinet.", "Take the mug.", "Put the mug in/on the fridge.")
+).tagged()
+SMALL = ScratchSettings(hidden_size=16, layers=1, heads=2, intermediate_size=16, context=128)
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory):
+    return create_scratch_model([TASK, PLAN], tmp_path_factory.mktemp("scratch") / "m", SMALL)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(model_dir):
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(model_dir)
+
+
+@pytest.mark.parametrize("text", [PLAN, TASK, " Go to the mug.\n\n Take   the fridge. "])
+def test_known_text_survives_encoding(tokenizer, text):
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+WORDS = st.sampled_from(
+    ["mug", "fridge", "Step", "cabinet", ",", ".", ":", "\n", " ", "<meta_plan>"]
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(pieces=st.lists(st.one_of(WORDS, st.integers(0, 999).map(str))))
+def test_decoding_gives_back_spaces_newlines_and_numbers(tokenizer, pieces):
+    known = [f" {piece}" if piece.isalpha() and piece != "Step" else piece for piece in pieces]
+    text = "".join(known).replace("<unk>", "")
+    ids = tokenizer(text)["input_ids"]
+    if tokenizer.unk_token_id not in ids:
+        assert tokenizer.decode(ids) == text
+
+
+def test_numbers_and_tags_are_never_unknown(tokenizer):
+    ids = tokenizer("<meta_plan>\nStep 9876543210: Go\n</meta_plan>")["input_ids"]
+    assert tokenizer.unk_token_id not in ids
+    assert len(tokenizer("</meta_plan>")["input_ids"]) == 1
+
+
+def test_unknown_word_is_one_unknown_token(tokenizer):
+    assert tokenizer(" zebra")["input_ids"] == [tokenizer.unk_token_id]
+
+
+def test_model_loads_as_any_causal_model_and_samples_on_servers(model_dir):
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(model_dir)
+    assert model.generation_config.do_sample is True
+    assert model.config.max_position_embeddings == SMALL.context
+    assert {path.suffix for path in model_dir.iterdir()} == {".json", ".jinja", ".safetensors"}
+
+
+def test_default_size_is_about_a_million_parameters(tmp_path):
+    from safetensors import safe_open
+
+    out = create_scratch_model([TASK], tmp_path / "m", ScratchSettings())
+    with safe_open(out / "model.safetensors", "np") as weights:
+        count = sum(weights.get_tensor(key).size for key in weights.keys())  # noqa: SIM118
+    assert 0.7e6 < count < 1.5e6
+
+
+def test_equal_texts_and_settings_give_equal_files(model_dir, tmp_path):
+    again = create_scratch_model([TASK, PLAN], tmp_path / "m", SMALL)
+    other = create_scratch_model([TASK, PLAN], tmp_path / "n", SMALL.model_copy(update={"seed": 1}))
+    for name in ("model.safetensors", "tokenizer.json"):
+        assert (again / name).read_bytes() == (model_dir / name).read_bytes()
+    weights = "model.safetensors"
+    assert (other / weights).read_bytes() != (model_dir / weights).read_bytes()
+
+
+def test_final_message_can_be_continued(tokenizer):
+    messages = [
+        {"role": "user", "content": TASK},
+        {"role": "assistant", "content": "<meta_plan>\n"},
+    ]
+    text = tokenizer.apply_chat_template(messages, tokenize=False, continue_final_message=True)
+    assert text.endswith("<|assistant|><meta_plan>\n")
+
+
+def test_vocabulary_keeps_the_most_frequent_words(tmp_path):
+    from transformers import AutoTokenizer
+
+    small = SMALL.model_copy(update={"vocabulary_size": 32})
+    out = create_scratch_model(["mug mug mug " + TASK], tmp_path / "m", small)
+    tokenizer = AutoTokenizer.from_pretrained(out)
+    assert len(tokenizer) == 32
+    assert tokenizer.unk_token_id not in tokenizer(" mug")["input_ids"]
+
+
+def test_bad_sizes_and_empty_texts_are_refused(tmp_path):
+    with pytest.raises(DataError, match="empty"):
+        create_scratch_model([], tmp_path / "m", SMALL)
+    with pytest.raises(ConfigError, match="hidden_size is 20"):
+        create_scratch_model(
+            [TASK], tmp_path / "m", ScratchSettings(hidden_size=20, heads=4, layers=1)
+        )

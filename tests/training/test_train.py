@@ -1,0 +1,214 @@
+import json
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from metaplan.core import ConfigError, DataError
+from metaplan.training import (
+    DpoSettings,
+    LoraSettings,
+    SftSettings,
+    TrainingResult,
+    train_dpo,
+    train_sft,
+)
+
+SFT = SftSettings(epochs=3, batch_size=8, per_device_batch_size=8, learning_rate=5e-3, seed=1)
+DPO = DpoSettings(epochs=2, batch_size=8, per_device_batch_size=8, learning_rate=1e-3)
+
+
+def weights(path):
+    return (path / "model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def sft(tiny_model, sft_data, tmp_path_factory) -> TrainingResult:
+    return train_sft(tiny_model, sft_data, tmp_path_factory.mktemp("sft") / "model", SFT)
+
+
+def test_sft_lowers_the_loss_and_keeps_its_curve(sft):
+    assert [entry["step"] for entry in sft.curve] == [1, 2, 3, 4, 5, 6]
+    assert sft.curve[-1]["loss"] < 0.8 * sft.curve[0]["loss"]
+    assert sft.curve[0]["learning_rate"] == SFT.learning_rate
+    assert TrainingResult.model_validate_json((sft.model / "training.json").read_text()) == sft
+
+
+def test_checkpoint_is_an_ordinary_model_without_pickles(sft):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(sft.model)
+    assert model.generation_config.do_sample is True
+    assert AutoTokenizer.from_pretrained(sft.model).chat_template
+    files = {path.name for path in sft.model.rglob("*") if path.is_file()}
+    assert {path.rpartition(".")[2] for path in files} <= {"json", "jinja", "safetensors"}
+    assert not sft.model.with_name("model.partial").exists()
+
+
+def test_equal_seed_gives_equal_weights_and_another_seed_does_not(
+    sft, tiny_model, sft_data, tmp_path
+):
+    again = train_sft(tiny_model, sft_data, tmp_path / "again", SFT)
+    other = train_sft(tiny_model, sft_data, tmp_path / "other", SFT.model_copy(update={"seed": 2}))
+    assert weights(again.model) == weights(sft.model)
+    assert weights(other.model) != weights(sft.model)
+
+
+def test_accumulated_batches_train_like_one_batch(sft, tiny_model, sft_data, tmp_path):
+    split = SFT.model_copy(update={"per_device_batch_size": 2})
+    result = train_sft(tiny_model, sft_data, tmp_path / "m", split)
+    whole = [entry["loss"] for entry in sft.curve]
+    assert [entry["loss"] for entry in result.curve] == pytest.approx(whole, rel=1e-2)
+
+
+def test_loss_is_on_the_completion_alone(tiny_model, sft_data, tmp_path):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    line = json.loads(sft_data.read_text().splitlines()[0])
+    one = tmp_path / "one.jsonl"
+    one.write_text(json.dumps(line))
+    settings = SFT.model_copy(update={"batch_size": 1, "per_device_batch_size": 1, "epochs": 1})
+    result = train_sft(tiny_model, one, tmp_path / "m", settings)
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    prompt = tokenizer.apply_chat_template(
+        line["prompt"], add_generation_prompt=True, return_dict=False
+    )
+    whole = tokenizer.apply_chat_template(line["prompt"] + line["completion"], return_dict=False)
+    labels = torch.tensor([[-100] * len(prompt) + whole[len(prompt) :]])
+    expected = model(input_ids=torch.tensor([whole]), labels=labels).loss.item()
+    assert result.curve[0]["loss"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_dpo_raises_the_margin_over_the_starting_model(sft, dpo_data, tmp_path):
+    logged = []
+    result = train_dpo(sft.model, dpo_data, tmp_path / "dpo", DPO, on_log=logged.append)
+    first, last = result.curve[0], result.curve[-1]
+    assert first["loss"] == pytest.approx(0.6931, abs=1e-3)  # policy and reference are one
+    assert last["rewards/margins"] > first["rewards/margins"] + 0.01
+    assert {"logps/chosen", "logps/rejected", "rewards/accuracies"} <= last.keys()
+    assert [entry["step"] for entry in logged] == [1, 2, 3, 4]
+    assert {entry["total_steps"] for entry in logged} == {4}
+
+
+@pytest.mark.parametrize("train", [train_sft, train_dpo])
+def test_lora_is_merged_into_a_whole_model(train, sft, sft_data, dpo_data, tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    data, settings = (sft_data, SFT) if train is train_sft else (dpo_data, DPO)
+    lora = settings.model_copy(update={"lora": LoraSettings(r=4, alpha=8), "epochs": 1})
+    result = train(sft.model, data, tmp_path / "lora", lora)
+    before = AutoModelForCausalLM.from_pretrained(sft.model).state_dict()
+    after = AutoModelForCausalLM.from_pretrained(result.model).state_dict()
+    changed = {name for name in before if not before[name].equal(after[name])}
+    assert before.keys() == after.keys()
+    assert changed
+    assert all("proj" in name for name in changed)
+
+
+def test_truncated_examples_are_counted_and_warned_about(tiny_model, sft_data, tmp_path, caplog):
+    lines = sft_data.read_text().splitlines()[:4]
+    long = json.loads(lines[0])
+    long["completion"][0]["content"] += " Take the mug." * 100
+    path = tmp_path / "data.jsonl"
+    path.write_text("\n".join([*lines, json.dumps(long)]))
+    settings = SFT.model_copy(update={"epochs": 1, "max_length": 128})
+    with caplog.at_level(logging.WARNING, logger="metaplan.training"):
+        result = train_sft(tiny_model, path, tmp_path / "m", settings)
+    assert (result.truncated, result.examples, result.length_limit) == (1, 5, 128)
+    assert "1 of 5 examples are longer than 128 tokens" in caplog.text
+
+
+def test_length_limit_that_leaves_no_completion_is_refused(tiny_model, sft_data, tmp_path):
+    settings = SFT.model_copy(update={"max_length": 8})
+    with pytest.raises(DataError, match="every prompt fills the limit of 8 tokens"):
+        train_sft(tiny_model, sft_data, tmp_path / "m", settings)
+    assert not (tmp_path / "m").exists()
+
+
+def test_context_of_the_model_is_a_limit_too(sft):
+    assert SFT.max_length == 2048
+    assert sft.length_limit == 256
+
+
+def test_finished_training_is_read_back_and_never_overwritten(sft, tiny_model, sft_data):
+    logged = []
+    assert train_sft(tiny_model, sft_data, sft.model, SFT, on_log=logged.append) == sft
+    assert logged == []
+    with pytest.raises(DataError, match="other settings, data or base model"):
+        train_sft(tiny_model, sft_data, sft.model, SFT.model_copy(update={"seed": 9}))
+
+
+def test_directory_of_something_else_is_not_overwritten(tiny_model, sft_data, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match="exists and is no finished training"):
+        train_sft(tiny_model, sft_data, tmp_path, SFT)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_base_without_a_model_is_refused(sft_data, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="can't be loaded as a causal language model"):
+        train_sft(tmp_path / "empty", sft_data, tmp_path / "m", SFT)
+
+
+def test_batch_that_can_not_be_divided_is_refused(tiny_model, sft_data, tmp_path):
+    settings = SFT.model_copy(update={"per_device_batch_size": 3})
+    with pytest.raises(ConfigError, match="no multiple"):
+        train_sft(tiny_model, sft_data, tmp_path / "m", settings)
+
+
+def test_training_is_silent_but_reports_to_tensorboard(tiny_model, sft_data, tmp_path, capfd):
+    settings = SFT.model_copy(update={"epochs": 1, "report_to": ("tensorboard",)})
+    result = train_sft(tiny_model, sft_data, tmp_path / "m", settings)
+    assert list(result.model.glob("runs/**/events.out.tfevents.*"))
+    shown = capfd.readouterr()
+    assert (shown.out, shown.err) == ("", "")
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from metaplan.training import SftSettings, train_sft
+
+def on_log(entry):
+    if entry["step"] == 5:  # in the last of three epochs of two steps
+        print("here", flush=True)
+        time.sleep(60)
+
+base, data, out, settings = sys.argv[1:]
+train_sft(base, Path(data), Path(out), SftSettings.model_validate_json(settings), on_log=on_log)
+"""
+
+
+def test_killed_training_resumes_and_ends_as_if_never_killed(sft, tiny_model, sft_data, tmp_path):
+    out = tmp_path / "m"
+    arguments = [str(tiny_model), str(sft_data), str(out), SFT.model_dump_json()]
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, *arguments], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "here\n"
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert not out.exists()
+    # A checkpoint that was being written when the process died.
+    (out.with_name("m.partial") / "checkpoints" / "checkpoint-6").mkdir()
+
+    logged = []
+    result = train_sft(tiny_model, sft_data, out, SFT, on_log=logged.append)
+    assert [entry["step"] for entry in logged] == [5, 6]
+    assert [entry["loss"] for entry in result.curve] == [entry["loss"] for entry in sft.curve]
+    assert weights(out) == weights(sft.model)
+    assert not out.with_name("m.partial").exists()
+
+
+def test_what_another_training_left_is_not_resumed(sft, tiny_model, sft_data, tmp_path):
+    partial = tmp_path / "m.partial"
+    (partial / "checkpoints" / "checkpoint-2").mkdir(parents=True)
+    (partial / "request").write_text("of another training")
+    result = train_sft(tiny_model, sft_data, tmp_path / "m", SFT)
+    assert weights(result.model) == weights(sft.model)
