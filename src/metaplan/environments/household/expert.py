@@ -34,7 +34,7 @@ _OPENABLE = {type_.lower() for type_ in OPENABLE}
 _STATIONS: dict[Verb, str] = {"clean": "sinkbasin", "heat": "microwave", "cool": "fridge"}
 
 
-class _Over(Exception):  # noqa: N818 (not an error: it ends an episode from within)
+class _Over(Exception):
     """The task is solved, or the expert gives up."""
 
 
@@ -75,7 +75,7 @@ class _Person:
         self._environment = environment
         self._seed = seed
         self._places = sorted(
-            read_names(first.split("Your task is to:")[0]),
+            read_names(first.split("Your task is to:", maxsplit=1)[0]),
             key=lambda name: (type_of(name), int(name.split()[1])),
         )
         self._seen: dict[str, tuple[str, ...]] = {}

@@ -63,6 +63,7 @@ def draw_things(
     rng: Random,
     room: Room,
     furniture: Sequence[str],
+    *,
     wanted: Mapping[str, int],
     avoid: Mapping[str, str],
     clutter: int,

@@ -17,7 +17,7 @@ from typing import Any
 from metaplan.core import MissingDependencyError
 from metaplan.environments.household.catalogue import AFFORDANCES, LAMP, OPENABLE, read_world
 from metaplan.environments.household.houses import House
-from metaplan.environments.household.tasks import Goal, Scenario
+from metaplan.environments.household.scenarios import Goal, Scenario
 
 __all__ = ["write_game"]
 
@@ -172,28 +172,28 @@ def _walkthrough(scenario: Scenario, ids: _Ids) -> Iterator[str]:
     furniture = _names(house.furniture, ids.furniture)
     things = _names([thing.type for thing in house.things], ids.things)
 
-    def visit(index: int) -> Iterator[str]:
-        yield f"go to {furniture[index]}"
-        if house.furniture[index] in OPENABLE:
+    here, opened = -1, set[int]()
+
+    def visit(index: int, *, inside: bool = True) -> Iterator[str]:
+        nonlocal here
+        if index != here:
+            yield f"go to {furniture[index]}"
+            here = index
+        if inside and house.furniture[index] in OPENABLE and index not in opened:
             yield f"open {furniture[index]}"
+            opened.add(index)
 
     targets = [i for i, thing in enumerate(house.things) if thing.type == goal.object_type]
-    opened: set[int] = set()
     for target in targets[: goal.count]:
-        place = house.things[target].place
-        yield from visit(place) if place not in opened else (f"go to {furniture[place]}",)
-        opened.add(place)
-        yield f"take {things[target]} from {furniture[place]}"
+        yield from visit(house.things[target].place)
+        yield f"take {things[target]} from {furniture[here]}"
         if goal.place_type == LAMP:
             lamp = next(i for i, thing in enumerate(house.things) if thing.type == LAMP)
-            yield f"go to {furniture[house.things[lamp].place]}"
+            yield from visit(house.things[lamp].place)
             yield f"use {things[lamp]}"
             return
-        if goal.station:
-            station = house.furniture.index(goal.station)
-            yield f"go to {furniture[station]}"
-            yield f"{goal.task_type.split('_')[1]} {things[target]} with {furniture[station]}"
-        end = house.furniture.index(goal.place_type)
-        yield from visit(end) if end not in opened else (f"go to {furniture[end]}",)
-        opened.add(end)
-        yield f"move {things[target]} to {furniture[end]}"
+        if goal.treatment:
+            yield from visit(house.furniture.index(goal.treatment.station), inside=False)
+            yield f"{goal.treatment.verb} {things[target]} with {furniture[here]}"
+        yield from visit(house.furniture.index(goal.place_type))
+        yield f"move {things[target]} to {furniture[here]}"

@@ -16,7 +16,8 @@ Verb = Literal["clean", "heat", "cool"]
 _NAME = re.compile(r"\ban? ([a-z]+ \d+)")
 _TASK = re.compile(r"your task is to: (.+?)\.?\s*$", re.IGNORECASE | re.MULTILINE)
 _SIGHT = re.compile(
-    r"(?:On the (?P<on>[a-z]+ \d+)|The (?P<in>[a-z]+ \d+) is open\. In it), you see (?P<things>.*?)\."
+    r"(?:On the (?P<on>[a-z]+ \d+)|The (?P<in>[a-z]+ \d+) is open\. In it)"
+    r", you see (?P<things>.*?)\."
 )
 _CLOSED = re.compile(r"The ([a-z]+ \d+) is closed\.")
 
@@ -69,7 +70,7 @@ class Sight:
 
 def type_of(name: str) -> str:
     """The type in a name: ``cabinet`` of ``cabinet 2``."""
-    return name.split()[0]
+    return name.partition(" ")[0]
 
 
 def read_names(text: str) -> tuple[str, ...]:
@@ -80,8 +81,10 @@ def read_names(text: str) -> tuple[str, ...]:
 def read_wish(text: str) -> Wish | None:
     """Understands the task sentence in a text; None where there is none that ALFRED uses."""
     task = _TASK.search(text)
-    for sentence in _SENTENCES if task else ():
-        if match := sentence.fullmatch(task.group(1).strip() if task else ""):
+    if task is None:
+        return None
+    for sentence in _SENTENCES:
+        if match := sentence.fullmatch(task[1]):
             found = match.groupdict()
             return Wish(
                 object_type=found["object"],

@@ -36,7 +36,9 @@ TASK_SETS = {
 DEFAULT_COUNTS = {"train": 2000, "validation": 200, "seen": 200, "unseen": 200}
 
 _HELD_OUT_SHARE = 4  # One in four.
-_SALT = "household-13"  # Of 24 tried, the one whose quarters cover rooms and task types best.
+_SALT = (
+    "household-38"  # Of 60 tried: a quarter of the layouts of each room, many goals of each type.
+)
 
 
 @cache

@@ -29,10 +29,26 @@ TASK_TYPES = (
 
 _LOOK, _TWO, _SIMPLE = "look_at_obj_in_light", "pick_two_obj_and_place", "pick_and_place_simple"
 
-_TREATMENT = {
-    "pick_clean_then_place_in_recep": ("cleanable", "SinkBasin"),
-    "pick_heat_then_place_in_recep": ("heatable", "Microwave"),
-    "pick_cool_then_place_in_recep": ("coolable", "Fridge"),
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What is done to an object before it is brought to its goal.
+
+    Attributes:
+        verb: As in the action, e.g. ``heat``.
+        affordance: What the object must be, e.g. ``heatable``.
+        station: The type of receptacle that does it.
+    """
+
+    verb: str
+    affordance: str
+    station: str
+
+
+_TREATMENTS = {
+    "pick_clean_then_place_in_recep": Treatment("clean", "cleanable", "SinkBasin"),
+    "pick_heat_then_place_in_recep": Treatment("heat", "heatable", "Microwave"),
+    "pick_cool_then_place_in_recep": Treatment("cool", "coolable", "Fridge"),
 }
 
 # As in ALFRED, gen/constants.py: GOALS_VALID.
@@ -72,9 +88,9 @@ class Goal:
         return 2 if self.task_type == _TWO else 1
 
     @property
-    def station(self) -> str | None:
-        """Where the object is cleaned, heated or cooled; None where it is not."""
-        return _TREATMENT.get(self.task_type, ("", None))[1]
+    def treatment(self) -> Treatment | None:
+        """What is done to the object first, if anything."""
+        return _TREATMENTS.get(self.task_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,29 +145,32 @@ def _possible_goals(
     """The (object type, place type) pairs that the task set allows and this house affords."""
     if task_type == _LOOK and not places_in(furniture, room.objects[LAMP]):
         return []
-    holds = read_world().holds
     goals = []
     for object_type, prior in room.objects.items():
         found_in = set(places_in(furniture, prior))
-        if object_type == LAMP or not _affords(task_type, object_type) or not found_in:
-            continue
-        if task_type == _LOOK:
-            places = {LAMP}
-        elif task_type in _TREATMENT:
-            places = {place for place in set(furniture) if object_type in holds[place]}
-        else:  # It must lie somewhere else at the start.
-            places = {
-                place
-                for place in set(furniture)
-                if object_type in holds[place] and found_in - {place}
-            }
-        goals += [(object_type, p) for p in sorted(places) if is_goal_of(task_set, object_type, p)]
-    return goals
+        if found_in and _affords(task_type, object_type):
+            places = _goal_places(task_type, object_type, furniture, found_in)
+            goals += [(object_type, place) for place in sorted(places)]
+    return [goal for goal in goals if is_goal_of(task_set, *goal)]
+
+
+def _goal_places(
+    task_type: str, object_type: str, furniture: Sequence[str], found_in: set[str]
+) -> set[str]:
+    """Where the object may be brought in this house."""
+    if task_type == _LOOK:
+        return {LAMP}
+    holds = read_world().holds
+    places = {place for place in set(furniture) if object_type in holds[place]}
+    if task_type in _TREATMENTS:  # ALFRED never asks to leave it where it was treated.
+        return places - {_TREATMENTS[task_type].station}
+    return {place for place in places if found_in - {place}}  # It must lie elsewhere at first.
 
 
 def _affords(task_type: str, object_type: str) -> bool:
-    affordance = _TREATMENT.get(task_type)
-    return affordance is None or object_type in AFFORDANCES[affordance[0]]
+    if task_type in _TREATMENTS:
+        return object_type in AFFORDANCES[_TREATMENTS[task_type].affordance]
+    return object_type != LAMP
 
 
 def _stock(rng: Random, room_name: str, furniture: tuple[str, ...], goal: Goal) -> House:
@@ -160,7 +179,8 @@ def _stock(rng: Random, room_name: str, furniture: tuple[str, ...], goal: Goal) 
     wanted = {goal.object_type: rng.choices(numbers, weights)[0]}
     if goal.task_type == _LOOK:
         wanted[LAMP] = 1
-    avoid = {} if goal.station else {goal.object_type: goal.place_type}
+    avoid = {} if goal.treatment else {goal.object_type: goal.place_type}
     room = read_world().rooms[room_name]
-    things = draw_things(rng, room, furniture, wanted, avoid, rng.randint(*_CLUTTER))
+    clutter = rng.randint(*_CLUTTER)
+    things = draw_things(rng, room, furniture, wanted=wanted, avoid=avoid, clutter=clutter)
     return House(room_name, furniture, things)
