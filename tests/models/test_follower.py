@@ -140,6 +140,14 @@ async def test_after_a_slip_the_step_is_still_done():
     assert await action(talk) == "go to countertop 1"
 
 
+async def test_a_place_that_cannot_be_gone_to_is_examined_from_where_one_stands():
+    """In ALFWorld, one spot can be in front of several receptacles."""
+    talk = after(opening(*GOOD), ("go to countertop 1", "Nothing happens."))
+    assert await action(talk) == "examine countertop 1"
+    seen = ("examine countertop 1", "On the countertop 1, you see a mug 1.")
+    assert await action(after(talk, seen)) == "take mug 1 from countertop 1"
+
+
 async def test_a_plan_is_found_in_an_observation():
     talk = after([user(TASK)], ("look", f"You see nothing.\n\n{INTRO}\nStep 1: Go to the cabinet."))
     assert await action(talk) == "go to cabinet 1"
@@ -314,8 +322,8 @@ def kitchen():
     from metaplan.environments.alfworld.game import LoadedGame
     from metaplan.environments.household.houses import House, Thing
     from metaplan.environments.household.problem import write_game
-    from metaplan.environments.household.tasks import Goal as HouseholdGoal
-    from metaplan.environments.household.tasks import Scenario
+    from metaplan.environments.household.scenarios import Goal as HouseholdGoal
+    from metaplan.environments.household.scenarios import Scenario
 
     furniture = ("CoffeeMachine", "CounterTop", "Fridge", "SinkBasin")
     furniture += ("Cabinet",) * 5 + ("Drawer",) * 5

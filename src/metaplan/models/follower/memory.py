@@ -33,6 +33,7 @@ class Memory:
         treated: Pairs such as ``("clean", "mug 1")``.
         lit: Lamps turned on.
         last_action: The action before this turn; empty at the start or after a format error.
+        refused: The same, if nothing happened; else empty.
     """
 
     def __init__(self) -> None:
@@ -44,19 +45,23 @@ class Memory:
         self.treated: set[tuple[str, str]] = set()
         self.lit: set[str] = set()
         self.last_action = ""
+        self.refused = ""
 
     def observe(self, action: str, observation: str) -> None:
         """Takes in one turn. An action that did nothing teaches nothing."""
         self.last_action = action
-        if "Nothing happen" in observation:
+        self.refused = action if "Nothing happen" in observation else ""
+        if self.refused:
             return
         if action.startswith("go to "):
             self.at = action.removeprefix("go to ")
-        for place, things in _SEEN.findall(observation):
-            self.contents[place] = _THING.findall(things)
-            self.closed.discard(place)
-        if found := _CLOSED.search(observation):
-            self.closed.add(found[1])
+        if found := _SEEN.search(observation):
+            self.at = found[1]
+            self.contents[self.at] = _THING.findall(found[2])
+            self.closed.discard(self.at)
+        elif found := _CLOSED.search(observation):
+            self.at = found[1]
+            self.closed.add(self.at)
         self._observe_change(observation)
 
     def _observe_change(self, observation: str) -> None:

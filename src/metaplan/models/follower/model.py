@@ -33,8 +33,8 @@ class FollowerSettings(Record):
 
     error_rate: float = Field(default=0.05, ge=0.0, le=1.0)
     format_error_rate: float = Field(default=0.01, ge=0.0, le=1.0)
-    forgetfulness: float = Field(default=0.5, ge=0.0, le=1.0)
-    patience: int = Field(default=4, ge=0)
+    forgetfulness: float = Field(default=0.4, ge=0.0, le=1.0)
+    patience: int = Field(default=6, ge=0)
     skip_rate: float = Field(default=0.03, ge=0.0, le=1.0)
 
 

@@ -246,9 +246,18 @@ class Policy:
             self._failed = True
 
     def _go(self, place: str) -> Moves:
-        yield from self._insist(
-            f"go to {place}", f"I go to the {place}.", lambda: self._memory.at == place
-        )
+        """Goes to a place; examines it where that is refused, since one may stand there already.
+
+        (In ALFWorld, one spot can be in front of several receptacles.)
+        """
+        memory, action = self._memory, f"go to {place}"
+        for _ in range(_ATTEMPTS):
+            if memory.at == place:
+                return
+            if memory.refused == action:
+                yield Move(f"examine {place}", f"I can't go to the {place}. Am I there?")
+            else:
+                yield Move(action, f"I go to the {place}.")
 
     def _inspect(self, place: str) -> Moves:
         """Goes to a place and opens it if it is closed."""
