@@ -13,7 +13,7 @@ from metaplan.evaluation import Results
 from metaplan.reports import ExamplePlans, ReportContext, write_report
 from metaplan.reports.page import page
 
-HOSTILE = "<script>alert(1)</script> {{ 7*7 }} {% raw %} [bold] $x^2$ \x1b[31m <!-- --> & \"'"
+HOSTILE = "<script>alert(1)</script> {{ 7*7 }} {% raw %} [bold] $\\bad{$ \x1b[31m <!-- --> & \"'"
 
 
 @pytest.fixture(scope="session")
@@ -134,6 +134,16 @@ def test_plots_take_their_colours_from_the_page_so_that_dark_mode_works(text):
     assert not re.findall(r"(?:fill|stroke): ?#[0-9a-f]{3,6}", drawings)
 
 
+def test_a_long_method_name_is_not_cut_off_by_the_edge_of_a_plot(sample):
+    name = "a-planner-with-a-rather-long-name"
+    results = sample.results(methods=("none", name), splits=("seen",), tasks=12)
+    text = page(results, ReportContext(title="long"))
+    drawn = re.search(rf"<g id=[^>]*>\s*<text ([^>]*)>{name}</text>", text)
+    assert drawn is not None
+    assert "text-anchor: start" in drawn[1]  # from the left edge, with the whole width for it
+    assert 'x="14"' in drawn[1]
+
+
 def test_untrusted_text_is_shown_and_never_interpreted(sample):
     task = sample.task(1).model_copy(update={"task_type": HOSTILE, "instruction": HOSTILE})
     context = sample.context(
@@ -152,7 +162,7 @@ def test_untrusted_text_is_shown_and_never_interpreted(sample):
     assert "\x1b" not in text
     shown = html.unescape(text)
     assert "</script> 49" not in shown
-    assert shown.count("{{ 7*7 }} {% raw %} [bold] $x^2$ \u241b[31m") > 10
+    assert shown.count("{{ 7*7 }} {% raw %} [bold] $\\bad{$ \u241b[31m") > 10
 
 
 @pytest.mark.parametrize(

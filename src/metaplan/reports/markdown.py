@@ -84,7 +84,7 @@ def _pairs(comparison: MethodComparison) -> str:
                     continue
                 rows.append(
                     [
-                        f"{metric_label(metric)}, {_escape(split)}: "
+                        f"{_escape(metric_label(metric, split))}: "
                         f"{_escape(method_label(a))} \N{MINUS SIGN} {_escape(method_label(b))}",
                         value(metric, found.difference, signed=True),
                         signed_interval(found),

@@ -21,6 +21,7 @@ from metaplan.core import MissingDependencyError, digest
 __all__ = ["Mark", "curves", "dots_by_group", "fitted", "histogram", "intervals"]
 
 _WIDTH = 420  # units of the view box; the page shows them as about one CSS pixel each
+_LABEL_LENGTH = 13  # characters that fit left of the axis
 _INK, _MUTED, _LINE, _ACCENT = "#010101", "#020202", "#030303", "#040404"
 _METHOD_COLOURS = {
     "none": "#100001",
@@ -96,16 +97,22 @@ def intervals(
         bounds: Of the axis.
         around_zero: For differences: draws the line of no difference.
     """
-    height = 30 * len(marks) + 34
+    # Names that don't fit beside the axis stand above their line.
+    above = max(len(mark.label) for mark in marks) > _LABEL_LENGTH
+    line = 46 if above else 30
     with _style():
-        figure, axes = _canvas(height, left=94, right=144, bottom=24)
+        figure, axes = _canvas(
+            line * len(marks) + 34, left=14 if above else 94, right=144, bottom=24
+        )
         for place, mark in enumerate(reversed(marks)):
             _draw_mark(axes, mark, place)
-            axes.text(
-                1.04, place, mark.text, va="center", size=11.5, transform=axes.get_yaxis_transform()
-            )
-        axes.set_yticks(range(len(marks)), [mark.label for mark in reversed(marks)])
-        axes.set_ylim(-0.6, len(marks) - 0.4)
+            beside = axes.get_yaxis_transform()
+            axes.text(1.04, place, mark.text, va="center", size=11.5, transform=beside)
+            if above:
+                axes.text(0.0, place + 0.42, mark.label, va="center", transform=beside)
+        labels = ["" if above else mark.label for mark in reversed(marks)]
+        axes.set_yticks(range(len(marks)), labels)
+        axes.set_ylim(-0.6, len(marks) - 0.3)
         axes.grid(axis="x")
         if around_zero:
             axes.axvline(0.0, color=_MUTED, linewidth=1.2)

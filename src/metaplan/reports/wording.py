@@ -21,7 +21,7 @@ __all__ = [
 
 _METRICS = {
     "success": ("Success rate", "%"),
-    "reward": ("Average reward", "x100"),
+    "reward": ("Average reward", "×100"),
     "reward_per_step": ("Reward per step", ""),
     "steps": ("Steps", ""),
     "invalid_action_rate": ("Invalid actions", "% of steps"),
