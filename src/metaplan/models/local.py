@@ -34,13 +34,14 @@ __all__ = ["LocalModel"]
 
 # Requests that coroutines make "at once" arrive some microseconds apart.
 _GATHER_S = 0.005
+_SHAPING_FILES = ("config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja")
 
 
 @dataclass(eq=False)
 class _Row:
     """One completion in the making."""
 
-    prompt: list[int]
+    prompt: tuple[int, ...]
     sampling: Sampling
     dice: random.Random
     future: Future[Completion] = field(default_factory=Future)
@@ -74,7 +75,7 @@ class LocalModel:
         path = Path(path)
         self._weights = _weights_digest(path)
         self._model, self._tokenizer = _load(path, device)
-        self._context = int(self._model.config.max_position_embeddings)
+        self._context = int(self._model.config.get_text_config().max_position_embeddings)
         self._ends = _end_tokens(self._model, self._tokenizer)
         self._max_batch = max_batch
         self._name = name or path.resolve().name
@@ -107,7 +108,7 @@ class LocalModel:
         With a seed, the i-th completion depends on messages, sampling, seed and i alone. A request
         whose coroutine is cancelled is dropped.
         """
-        prompt = self.prompt_tokens(messages)
+        prompt = tuple(self.prompt_tokens(messages))
         if len(prompt) + sampling.max_tokens > self._context:
             raise ContextLimitError(
                 f"{len(prompt)} prompt tokens and max_tokens {sampling.max_tokens} exceed the "
@@ -137,7 +138,7 @@ class LocalModel:
         return tokens
 
     async def close(self) -> None:
-        """Ends the worker thread after the batch it is at; requests still waiting fail."""
+        """Ends the worker thread once the requests already made are answered."""
         with self._lock:
             if not self._closed:
                 self._closed = True
@@ -146,18 +147,17 @@ class LocalModel:
 
     def _work(self) -> None:
         """Generates batch after batch until closed."""
-        while (batch := self._next_batch()) is not None:
+        while batch := self._next_batch():
             try:
                 self._generate(batch)
             except Exception as error:  # an engine failure voids this batch's episodes, no others
                 for row in batch:
-                    _fail(row, f"{self._name}: {type(error).__name__}: {error}")
-        while not self._queue.empty():
-            if (waiting := self._queue.get()) is not None:
-                _fail(waiting, f"{self._name} is closed")
+                    if not row.future.done() and row.future.set_running_or_notify_cancel():
+                        cause = f"{self._name}: {type(error).__name__}: {error}"
+                        row.future.set_exception(ModelFault(cause))
 
-    def _next_batch(self) -> list[_Row] | None:
-        """Waits for a request and takes what comes with it; None when closed."""
+    def _next_batch(self) -> list[_Row]:
+        """Waits for a request and takes what comes with it; empty when closed."""
         batch: list[_Row] = []
         while len(batch) < self._max_batch:
             try:
@@ -165,9 +165,8 @@ class LocalModel:
             except queue.Empty:
                 break
             if row is None:
-                for waiting in batch:
-                    _fail(waiting, f"{self._name} is closed")
-                return None
+                self._queue.put(None)  # for the next call
+                break
             if not row.future.cancelled():
                 batch.append(row)
         return batch
@@ -176,53 +175,58 @@ class LocalModel:
         """Generates all rows to their ends, one token of each at a time."""
         import torch
 
-        device = self._model.device
-        longest = max(len(row.prompt) for row in rows)
-        padding = [longest - len(row.prompt) for row in rows]
-        # Padding is masked out: any token will do.
-        tokens = torch.tensor(
-            [[0] * gap + row.prompt for gap, row in zip(padding, rows, strict=True)],
-            device=device,
-        )
-        mask = torch.tensor([[0] * gap + [1] * (longest - gap) for gap in padding], device=device)
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        cache: Any = None
-        while rows:
-            with torch.inference_mode():
-                output = self._model(
-                    input_ids=tokens,
-                    attention_mask=mask,
-                    position_ids=positions,
-                    past_key_values=cache,
-                    use_cache=True,
-                    logits_to_keep=1,
-                )
-            cache = output.past_key_values
-            drawn = _draw(output.logits[:, -1].float(), rows)
-            for row, token in zip(rows, drawn, strict=True):
+        prompts = list(dict.fromkeys(row.prompt for row in rows))  # n samples share one
+        gaps = [max(map(len, prompts)) - len(prompt) for prompt in prompts]
+        # Padding stands on the left and is masked out: any token will do.
+        tokens = [[0] * gap + [*prompt] for gap, prompt in zip(gaps, prompts, strict=True)]
+        shown = [[0] * gap + [1] * len(prompt) for gap, prompt in zip(gaps, prompts, strict=True)]
+        mask = torch.tensor(shown, device=self._model.device)
+        logits, cache = self._forward(tokens, mask, None)
+        going = [prompts.index(row.prompt) for row in rows]
+        cache.batch_select_indices(torch.tensor(going, device=mask.device))
+        logits, mask = logits[going], mask[going]
+        while True:
+            for row, token in zip(rows, _draw(logits, rows), strict=True):
                 row.tokens.append(token)
             going = [at for at, row in enumerate(rows) if not self._finish(row)]
+            if not going:
+                return
             if len(going) < len(rows):
-                kept = torch.tensor(going, dtype=torch.long, device=device)
-                cache.batch_select_indices(kept)
-                mask, positions = mask[kept], positions[kept]
-                rows = [rows[at] for at in going]
-            tokens = torch.tensor([[row.tokens[-1]] for row in rows], device=device)
+                cache.batch_select_indices(torch.tensor(going, device=mask.device))
+                rows, mask = [rows[at] for at in going], mask[going]
             mask = torch.cat([mask, mask.new_ones((len(rows), 1))], dim=1)
-            positions = positions[:, -1:] + 1
+            logits, cache = self._forward([row.tokens[-1:] for row in rows], mask, cache)
+
+    def _forward(
+        self, tokens: list[list[int]], mask: torch.Tensor, cache: Any
+    ) -> tuple[torch.Tensor, Any]:
+        """Logits of each row's next token (rows by vocabulary, float32) and the grown cache."""
+        import torch
+
+        new = torch.tensor(tokens, device=mask.device)
+        with torch.inference_mode():
+            output = self._model(
+                input_ids=new,
+                attention_mask=mask,
+                position_ids=(mask.cumsum(-1) - 1).clamp(min=0)[:, -new.shape[1] :],
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            return output.logits[:, -1].float(), output.past_key_values
 
     def _finish(self, row: _Row) -> bool:
         """Answers a row that has ended; True when it needs no more tokens."""
         if row.future.cancelled():
             return True
+        full = len(row.tokens) == row.sampling.max_tokens
         ended = row.tokens[-1] in self._ends
-        stop = row.sampling.stop
-        if not ended and not stop and len(row.tokens) < row.sampling.max_tokens:
+        if not (full or ended or row.sampling.stop):
             return False
         text = self._tokenizer.decode(row.tokens, skip_special_tokens=True)
-        cut = cut_at_stop(text, stop)
+        cut = cut_at_stop(text, row.sampling.stop)
         stopped = ended or cut != text
-        if not stopped and len(row.tokens) < row.sampling.max_tokens:
+        if not (full or stopped):
             return False
         if row.future.set_running_or_notify_cancel():
             row.future.set_result(
@@ -248,40 +252,33 @@ def _draw(logits: torch.Tensor, rows: list[_Row]) -> list[int]:
     warm = [at for at, row in enumerate(rows) if row.sampling.temperature > 0]
     if not warm:
         return best
-    device = logits.device
-
-    def column(values: list[float]) -> torch.Tensor:
-        return torch.tensor(values, dtype=torch.float64, device=device).unsqueeze(1)
-
-    temperature = column([rows[at].sampling.temperature for at in warm])
-    nucleus = column([rows[at].sampling.top_p for at in warm])
-    dice = column([rows[at].dice.random() for at in warm])
-    likely, order = (logits[warm].double() / temperature).softmax(-1).sort(dim=-1, descending=True)
-    summed = likely.cumsum(-1)
-    # A token is in the nucleus while the ones before it don't yet fill it.
-    likely = likely.masked_fill(summed - likely >= nucleus, 0.0)
-    summed = likely.cumsum(-1)
-    ranks = torch.searchsorted(summed, dice * summed[:, -1:], right=True).clamp(
-        max=logits.shape[-1] - 1
-    )
-    for at, token in zip(warm, order.gather(-1, ranks).flatten().tolist(), strict=True):
-        best[at] = token
+    chosen = [rows[at] for at in warm]
+    numbers = [(row.sampling.temperature, row.sampling.top_p, row.dice.random()) for row in chosen]
+    columns = torch.tensor(numbers, dtype=torch.float64, device=logits.device)
+    temperature, nucleus, dice = columns.T.unsqueeze(-1)
+    likely = (logits[warm].double() / temperature).softmax(-1)
+    # A token is in the nucleus while the likelier ones don't yet fill it.
+    ordered = likely.sort(dim=-1, descending=True).values
+    outside = ordered.cumsum(-1) - ordered >= nucleus
+    least = ordered.masked_fill(outside, 1.0).amin(-1, keepdim=True)
+    mass = likely.masked_fill(likely < least, 0.0).cumsum(-1)
+    drawn = torch.searchsorted(mass, dice * mass[:, -1:], right=True)
+    for at, token in zip(warm, drawn.flatten().tolist(), strict=True):
+        best[at] = min(token, logits.shape[-1] - 1)
     return best
-
-
-def _fail(row: _Row, cause: str) -> None:
-    if not row.future.done() and row.future.set_running_or_notify_cancel():
-        row.future.set_exception(ModelFault(cause))
 
 
 def _load(path: Path, device: str) -> tuple[Any, Any]:
     try:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging
     except ImportError as error:
         raise MissingDependencyError(error.name or "torch", "train") from error
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    shows_bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(
@@ -289,6 +286,9 @@ def _load(path: Path, device: str) -> tuple[Any, Any]:
         )
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: can't be loaded as a causal language model: {error}") from error
+    finally:
+        if shows_bars:
+            logging.enable_progress_bar()
     if tokenizer.chat_template is None:
         raise DataError(f"{path}: the tokenizer has no chat template")
     return model.to(device).eval(), tokenizer
@@ -299,19 +299,11 @@ def _weights_digest(path: Path) -> str:
     weights = sorted(path.glob("*.safetensors"))
     if not weights:
         raise DataError(f"{path}: no model here (a directory with *.safetensors is needed)")
-    others = [
-        path / name
-        for name in (
-            "config.json",
-            "generation_config.json",
-            "tokenizer.json",
-            "chat_template.jinja",
-        )
-    ]
     sums = hashlib.sha256()
-    for file in (*weights, *(file for file in others if file.is_file())):
-        with file.open("rb") as stream:
-            sums.update(hashlib.file_digest(stream, "sha256").digest())
+    for file in (*weights, *(path / name for name in _SHAPING_FILES)):
+        if file.is_file():
+            with file.open("rb") as stream:
+                sums.update(hashlib.file_digest(stream, "sha256").digest())
     return sums.hexdigest()[:16]
 
 

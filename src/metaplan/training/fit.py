@@ -54,14 +54,14 @@ def fit(
         place.open()
     with quiet():
         set_seed(settings.seed)
-        model, tokenizer = _load(base, settings)
-        limit = min(settings.max_length, model.config.max_position_embeddings)
+        model, tokenizer, dtype = _load(base, settings)
+        limit = min(settings.max_length, model.config.get_text_config().max_position_embeddings)
         truncated = _count_truncated(examples, tokenizer, limit)
         arguments = _arguments(settings, limit, processes.num_processes, place.checkpoints)
         trainer = _trainer(model, tokenizer, examples, arguments, settings)
         _prepare_callbacks(trainer, on_log)
         trainer.train(resume_from_checkpoint=place.last_checkpoint())
-        _save_model(trainer, tokenizer, place.model)
+        _save_model(trainer, tokenizer, place.model, dtype)
     result = TrainingResult(
         method=method,
         model=out,
@@ -90,13 +90,17 @@ def _require_extra() -> None:
         raise MissingDependencyError(error.name or "trl", "train") from error
 
 
-def _load(base: Path | str, settings: TrainingSettings) -> tuple[Any, Any]:
-    """Model and tokenizer; weights that are trained are float32 whatever their file's format."""
+def _load(base: Path | str, settings: TrainingSettings) -> tuple[Any, Any, Any]:
+    """Model, tokenizer, and the number format of the weights' file.
+
+    Weights that are trained are float32 whatever that is: updates at 1e-5 vanish in bfloat16.
+    """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     frozen_bf16 = settings.lora is not None and _is_bf16(settings)
     try:
+        file_dtype = AutoConfig.from_pretrained(base).dtype or torch.float32
         tokenizer = AutoTokenizer.from_pretrained(base)
         model = AutoModelForCausalLM.from_pretrained(
             base, dtype=torch.bfloat16 if frozen_bf16 else torch.float32, use_safetensors=True
@@ -105,7 +109,7 @@ def _load(base: Path | str, settings: TrainingSettings) -> tuple[Any, Any]:
         raise DataError(f"{base}: can't be loaded as a causal language model: {error}") from error
     if tokenizer.chat_template is None:
         raise DataError(f"{base}: the tokenizer has no chat template, so it can't read messages")
-    return model, tokenizer
+    return model, tokenizer, file_dtype
 
 
 def _is_bf16(settings: TrainingSettings) -> bool:
@@ -236,8 +240,8 @@ def _prepare_callbacks(trainer: Any, on_log: OnLog | None) -> None:
     trainer.add_callback(Reporter())
 
 
-def _save_model(trainer: Any, tokenizer: Any, path: Path) -> None:
-    """Writes a whole model, as a server or the next training loads it."""
+def _save_model(trainer: Any, tokenizer: Any, path: Path, dtype: Any) -> None:
+    """Writes a whole model, as a server or the next training loads it, in the base's format."""
     model = trainer.accelerator.unwrap_model(trainer.model)
     if trainer.args.should_save:
         tokenizer.save_pretrained(path)
@@ -247,4 +251,4 @@ def _save_model(trainer: Any, tokenizer: Any, path: Path) -> None:
         trainer.save_model(str(path))
     elif trainer.args.should_save:
         merged = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
-        merged.save_pretrained(path)
+        merged.to(dtype).save_pretrained(path)
