@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from metaplan.core import MissingDependencyError
 from metaplan.evaluation import Results
 from metaplan.reports import ExamplePlans, ReportContext, write_report
 from metaplan.reports.page import page
@@ -191,6 +192,33 @@ def test_a_single_task_gives_no_interval_and_no_claim(sample):
     text = page(results, ReportContext(title="one"))
     assert "One task: no interval." in text
     assert "above zero" not in text
+
+
+def test_training_seeds_are_shown_one_by_one_where_there_are_several(sample):
+    results = sample.results(methods=("none", "mpo"), splits=("seen",), tasks=12)
+    rows = results.rows
+    seeds = [
+        row.model_copy(update={"seed": seed, "mean": 0.111 * seed})
+        for seed in (1, 2)
+        for row in rows
+        if row.method == "mpo"
+    ]
+    text = page(results.model_copy(update={"rows": (*rows, *seeds)}), ReportContext(title="seeds"))
+    assert "Seed by seed" in text
+    assert ">11.1<" in text
+    assert ">22.2<" in text
+    assert "Seed by seed" not in page(results, ReportContext(title="one seed"))
+
+
+@pytest.mark.parametrize("package", ["jinja2", "matplotlib"])
+def test_without_the_extra_the_numbers_are_written_and_the_page_says_what_to_install(
+    package, sample, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    results = sample.results(methods=("none", "mpo"), splits=("seen",), tasks=6)
+    with pytest.raises(MissingDependencyError, match=r"metaplan\[report\]"):
+        write_report(tmp_path, results, ReportContext(title="no extra"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.json", "results.md"]
 
 
 def test_results_without_rows_give_a_page(sample):

@@ -19,6 +19,7 @@ class MethodComparison:
         splits: In the order of the results.
         methods: As the paper's tables order them.
         rows: Over all training seeds, at this placement or without plan.
+        seed_rows: The same, seed by seed, over all task types.
     """
 
     benchmark: str
@@ -27,6 +28,7 @@ class MethodComparison:
     splits: tuple[str, ...]
     methods: tuple[str, ...]
     rows: tuple[ResultRow, ...]
+    seed_rows: tuple[ResultRow, ...]
     differences: tuple[Difference, ...]
 
     @property
@@ -54,6 +56,19 @@ class MethodComparison:
     def tasks(self, split: str, task_type: str) -> int:
         """How many tasks of a type were measured, at most over the methods."""
         return max(r.n for r in self.rows if (r.split, r.task_type) == (split, task_type))
+
+    @property
+    def seeds(self) -> list[tuple[str, str | int]]:
+        """Methods with their training seeds, where any method has several."""
+        found = list(dict.fromkeys((row.method, row.seed) for row in self.seed_rows))
+        return found if len({method for method, _ in found}) < len(found) else []
+
+    def seed_row(self, split: str, method: str, seed: str | int, metric: str) -> ResultRow | None:
+        """The one mean of one training seed, or None where it was not measured."""
+        wanted = (split, method, seed, metric)
+        return next(
+            (r for r in self.seed_rows if (r.split, r.method, r.seed, r.metric) == wanted), None
+        )
 
     @property
     def reward_is_success(self) -> bool:
@@ -87,10 +102,9 @@ class MethodComparison:
 
 def method_comparisons(results: Results) -> list[MethodComparison]:
     """Arranges results; methods without a plan take part in every placement's comparison."""
-    rows = [row for row in results.rows if row.seed == "all"]
     found = []
-    for benchmark, agent in dict.fromkeys((row.benchmark, row.agent) for row in rows):
-        inside = [row for row in rows if (row.benchmark, row.agent) == (benchmark, agent)]
+    for benchmark, agent in dict.fromkeys((row.benchmark, row.agent) for row in results.rows):
+        inside = [row for row in results.rows if (row.benchmark, row.agent) == (benchmark, agent)]
         placed = dict.fromkeys(row.placement for row in inside if row.placement is not None)
         placements: Sequence[Placement | None] = list(placed) or [None]
         for placement in placements:
@@ -102,7 +116,10 @@ def method_comparisons(results: Results) -> list[MethodComparison]:
                     placement=placement,
                     splits=tuple(dict.fromkeys(row.split for row in members)),
                     methods=tuple(method_order(row.method for row in members)),
-                    rows=tuple(members),
+                    rows=tuple(row for row in members if row.seed == "all"),
+                    seed_rows=tuple(
+                        row for row in members if row.seed != "all" and row.task_type == "all"
+                    ),
                     differences=tuple(
                         d
                         for d in results.differences

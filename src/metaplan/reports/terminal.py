@@ -131,7 +131,7 @@ def _outcome(episode: Episode) -> Text:
     outcome = Text(reason.value, style=style)
     outcome.append(
         f"  reward {episode.reward:.2f}, {episode.steps} steps, "
-        f"{episode.invalid_actions} invalid actions, {episode.format_errors} format errors, "
+        f"invalid actions: {episode.invalid_actions}, format errors: {episode.format_errors}, "
         f"{duration(episode.duration_s)}",
         style="default",
     )
