@@ -130,6 +130,19 @@ async def test_a_closed_place_is_opened_in_a_search():
     assert await action(after(talk, ("open fridge 1", inside))) == "take mug 1 from fridge 1"
 
 
+async def test_what_the_plan_closed_is_opened_again_when_needed():
+    task = f"{ROOM}\nYour task is to: put a cup in fridge."
+    talk = after(
+        opening("Take the cup.", "Close the fridge.", "Put the cup in the fridge.", task=task),
+        ("go to fridge 1", "The fridge 1 is closed."),
+        ("open fridge 1", "You open the fridge 1. The fridge 1 is open. In it, you see a cup 1."),
+        ("take cup 1 from fridge 1", "You pick up the cup 1 from the fridge 1."),
+    )
+    assert await action(talk) == "close fridge 1"
+    talk = after(talk, ("close fridge 1", "You close the fridge 1."))
+    assert await action(talk) == "open fridge 1"
+
+
 async def test_an_object_in_sight_ends_a_search_of_named_places():
     plan = ("Go to the countertop.", "Go to the cabinet.", "Take the mug from the cabinet.")
     assert await action(after(opening(*plan), EMPTY_1, MUG_2)) == "take mug 3 from countertop 2"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 __all__ = ["Memory", "kind_of"]
 
 _SEEN = re.compile(r"(?:On the|The) ([a-z]+ \d+)(?: is open\. In it)?, you see ([^.]*)")
-_CLOSED = re.compile(r"The ([a-z]+ \d+) is closed")
+_CLOSED = re.compile(r"(?:The (?=\S+ \d+ is closed)|You close the )([a-z]+ \d+)")
 _THING = re.compile(r"\ban? ([a-z]+ \d+)")
 _PICKED = re.compile(r"You pick up the ([a-z]+ \d+) from the ([a-z]+ \d+)")
 _PUT = re.compile(r"You (?:put|move) the ([a-z]+ \d+) (?:in/on|to) the ([a-z]+ \d+)")
@@ -84,11 +84,8 @@ class Memory:
 
         What stands in front of the agent comes first.
         """
-        here = self.contents.get(self.at, [])
-        yield from ((thing, self.at) for thing in here if self._fits(thing, kind))
-        for place, things in self.contents.items():
-            if place != self.at:
-                yield from ((thing, place) for thing in things if self._fits(thing, kind))
-
-    def _fits(self, thing: str, kind: str) -> bool:
-        return kind_of(thing) == kind and thing not in self.placed
+        start = f"{kind} "
+        for place in (self.at, *self.contents):
+            for thing in self.contents.get(place, ()):
+                if thing.startswith(start) and thing not in self.placed:
+                    yield thing, place

@@ -204,9 +204,9 @@ class Policy:
         )
 
     def _open(self, place: str, sought: str) -> Moves:
-        candidates = self._resolve(place)
         if sought and self._spot(sought):
             return
+        candidates = self._resolve(place)
         if not candidates:
             yield from self._insist(f"open {place}", f"The plan says to open the {place}.")
         else:
@@ -311,9 +311,9 @@ class Policy:
 
     def _spot(self, kind: str) -> tuple[str, str] | None:
         """A thing of the kind and its place, if one was seen that is not yet where it belongs."""
-        two = self._goal is not None and self._goal.count == 2
+        done = self._goal.target if self._goal and self._goal.count == 2 else ""
         for thing, place in self._memory.seen(kind):
-            if not (two and self._goal and kind_of(place) == self._goal.target):
+            if kind_of(place) != done:
                 return thing, place
         return None
 
