@@ -9,7 +9,7 @@ from metaplan.core import DataError, ExpertTrajectory, MissingDependencyError, T
 from metaplan.environments import alfworld
 from metaplan.environments.alfworld.game import LoadedGame
 from metaplan.environments.contract import Benchmark
-from metaplan.environments.household.expert import act_as_expert
+from metaplan.environments.household.explorer import act_as_expert
 from metaplan.environments.household.problem import write_game
 from metaplan.environments.household.scenarios import draw_scenario, task_seed, task_type_of
 from metaplan.environments.household.splits import DEFAULT_COUNTS, GENERATOR_VERSION, TASK_SETS
@@ -72,7 +72,7 @@ def load(task: Task) -> LoadedGame:
 
 
 def expert(task: Task) -> ExpertTrajectory:
-    """A person's episode of a task; see `metaplan.environments.household.expert`."""
+    """A person's episode of a task; see `metaplan.environments.household.explorer`."""
     return act_as_expert(task, load(task))
 
 

@@ -28,9 +28,10 @@ MOST_STEPS = 50
 
 _OPINION = 0.4  # Standard deviation of the log of a person's opinion of a place's share.
 _UNHEARD_OF = 0.5  # Percent: how likely a place is that the priors don't name.
-_USUAL = 25  # Percent: from here on, a person calls a place usual.
+_USUAL = 20  # Percent: from here on, a person says "often".
 
 _OPENABLE = {type_.lower() for type_ in OPENABLE}
+_INSIDE = _OPENABLE | {"sinkbasin", "bathtubbasin", "garbagecan", "laundryhamper"}
 _STATIONS: dict[Verb, str] = {"clean": "sinkbasin", "heat": "microwave", "cool": "fridge"}
 
 
@@ -80,11 +81,13 @@ class _Person:
         )
         self._seen: dict[str, tuple[str, ...]] = {}
         self._at = ""
+        self._intention = ""
         self.steps: list[ExpertStep] = []
         self.success = False
 
     def fulfil(self, wish: Wish) -> None:
         """Does the whole task."""
+        self._intention = _intention(wish)
         for _ in range(wish.count):
             goal = self._one_of(wish.place_type) if wish.place_type else ""
             # What lies at its goal already is of no use, unless it is to be treated first.
@@ -94,25 +97,32 @@ class _Person:
                 self._treat(thing, wish.verb)
             if wish.lamp_type:
                 lamp = self._find(wish.lamp_type)
-                self._do(f"use {lamp}", f"Here is {lamp}. I turn it on to look at the {thing}.")
+                self._do(f"use {lamp}", f"There is the {type_of(lamp)}. I turn it on.")
             else:
-                self._go(goal, f"Now I bring the {thing} to the {goal}.")
-                self._do(
-                    f"put {thing} in/on {goal}", f"I am at the {goal}. I put the {thing} there."
-                )
+                self._bring(thing, goal)
 
     def _take(self, thing: str) -> None:
-        self._do(f"take {thing} from {self._at}", f"Here is {thing}. I take it.")
+        type_ = type_of(thing)
+        thought = f"There is {_a(type_)} {_where(type_of(self._at))}. I take it."
+        self._do(f"take {thing} from {self._at}", thought)
         rest = (other for other in self._seen[self._at] if other != thing)
         self._seen[self._at] = tuple(rest)
 
     def _treat(self, thing: str, verb: Verb) -> None:
         station = self._one_of(_STATIONS[verb])
         if self._at != station:
-            thought = f"I have the {thing}. To {verb} it I need the {type_of(station)}."
+            thought = (
+                f"I have the {type_of(thing)}. Now I go to the {type_of(station)} to {verb} it."
+            )
             self._do(f"go to {station}", thought)
             self._at = station
-        self._do(f"{verb} {thing} with {station}", f"I {verb} the {thing} with the {station}.")
+        thought = f"I am at the {type_of(station)}. I {verb} the {type_of(thing)} with it."
+        self._do(f"{verb} {thing} with {station}", thought)
+
+    def _bring(self, thing: str, goal: str) -> None:
+        self._go(goal, f"I have the {type_of(thing)}. Now I go to the {type_of(goal)}.")
+        thought = f"I am at the {type_of(goal)}. I put the {type_of(thing)} there."
+        self._do(f"put {thing} in/on {goal}", thought)
 
     def _find(self, object_type: str, besides: str = "") -> str:
         """Goes to where an object of a type is, and says which.
@@ -125,7 +135,7 @@ class _Person:
             _Over: There is none to be found.
         """
         for place, thing in self._remembered(object_type, besides):
-            self._go(place, f"I remember that I saw {thing} at the {place}, so I go back there.")
+            self._go(place, f"I saw {_a(object_type)} {_where(type_of(place))}. I go back there.")
             return thing
         for place in self._in_likely_order(object_type, besides):
             self._go(place, self._hope(object_type, place))
@@ -166,10 +176,10 @@ class _Person:
         return {type_: max(priors.get(type_, 0), _UNHEARD_OF) for type_ in types}
 
     def _hope(self, object_type: str, place: str) -> str:
-        type_ = type_of(place)
-        if self._shares(object_type)[type_] >= _USUAL:
-            return f"I look for a {object_type}. It is usually at a {type_}, so I try {place}."
-        return f"I look for a {object_type}. It may also be at a {type_}, so I try {place}."
+        share = self._shares(object_type)[type_of(place)]
+        odds = "is often" if share >= _USUAL else "may be" if share >= 1 else "could still be"
+        what = _a(object_type).capitalize()
+        return f"{what} {odds} {_where(type_of(place))}. I look at {place}."
 
     def _one_of(self, place_type: str) -> str:
         """The place of a type that the person uses: always the first."""
@@ -184,7 +194,7 @@ class _Person:
             self._do(f"go to {place}", thought)
             self._at = place
         if place not in self._seen:
-            self._do(f"open {place}", f"The {place} is closed. I open it.")
+            self._do(f"open {place}", f"The {type_of(place)} is closed. I open it.")
 
     def _do(self, action: str, thought: str) -> None:
         """Acts, and remembers what there is to see.
@@ -193,6 +203,8 @@ class _Person:
             _Over: The task is solved, or has taken too many steps.
         """
         result = self._environment.step(action)
+        thought = f"{self._intention}{thought}"
+        self._intention = ""  # Said once, at the start.
         self.steps.append(
             ExpertStep(action=action, observation=result.observation, thought=thought)
         )
@@ -202,6 +214,24 @@ class _Person:
             self._seen[sight.place] = sight.things
         if result.terminated or len(self.steps) >= MOST_STEPS:
             raise _Over
+
+
+def _intention(wish: Wish) -> str:
+    """What the person sets out to do, in words."""
+    what = _a(wish.object_type) if wish.count == 1 else f"two {wish.object_type}s"
+    it = "it" if wish.count == 1 else "them one by one"
+    if wish.lamp_type:
+        return f"I need to find {what}, take it, and turn on the {wish.lamp_type}. "
+    treat = f", {wish.verb} it with the {_STATIONS[wish.verb]}," if wish.verb else ""
+    return f"I need to find {what}{treat} and put {it} {_where(wish.place_type or '')}. "
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def _where(place_type: str) -> str:
+    return f"{'in' if place_type in _INSIDE else 'on'} the {place_type}"
 
 
 def _lower_case_priors(place_types: Collection[str]) -> dict[str, dict[str, int]]:
