@@ -1,7 +1,6 @@
 """What the episodes say: metrics, intervals over tasks, and paired differences of methods.
 
-results = evaluate([Arm(method="none", ...), Arm(method="mpo", ...)])
-results.model_dump_json(indent=2)  # results.json
+`evaluate([Arm(method="none", ...), Arm(method="mpo", ...)]).model_dump_json()` is `results.json`.
 """
 
 from metaplan.evaluation.bootstrap import RESAMPLES, Interval, bootstrap
