@@ -7,12 +7,17 @@ import sys
 from collections import Counter
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from metaplan.core import DataError, Task, digest
+from metaplan.environments import household
 from metaplan.environments.alfworld.game import LoadedGame
+from metaplan.environments.check import check_environment
 from metaplan.environments.household.catalogue import AFFORDANCES, LAMP, OPENABLE, read_world
 from metaplan.environments.household.houses import places_in
 from metaplan.environments.household.problem import write_game
+from metaplan.environments.household.reading import read_names, read_sight, type_of
 from metaplan.environments.household.scenarios import (
     TASK_TYPES,
     Scenario,
@@ -83,6 +88,37 @@ def test_first_observation_reads_as_in_alfworld() -> None:
     assert text.startswith("You are in the middle of a room. Looking quickly around you, you see ")
     assert "\nYour task is to: " in text
     assert "sinkbasin 1" in text
+
+
+@given(task_set=st.sampled_from(sorted(TASK_SETS)), index=st.integers(0, 10**9))
+@settings(max_examples=40, deadline=None)
+def test_any_index_gives_a_solvable_game(task_set: str, index: int) -> None:
+    game = game_of(task_set, index)
+    environment = LoadedGame(game).make()
+    environment.reset()
+    assert [environment.step(action) for action in game["walkthrough"]][-1].success
+
+
+@given(task_set=st.sampled_from(sorted(TASK_SETS)), index=st.integers(0, 10**9))
+@settings(max_examples=15, deadline=None)
+def test_what_the_game_shows_is_what_was_drawn(task_set: str, index: int) -> None:
+    house = draw_scenario(task_set, index).house
+    environment = LoadedGame(game_of(task_set, index)).make()
+    places = read_names(environment.reset().text)
+    assert Counter(map(type_of, places)) == Counter(type_.lower() for type_ in house.furniture)
+    shown = Counter()
+    for place in places:
+        text = environment.step(f"go to {place}").observation
+        assert text.startswith(f"You arrive at {place}.")
+        if text.endswith("is closed."):
+            text = environment.step(f"open {place}").observation
+        shown.update((type_of(place), type_of(thing)) for thing in read_sight(text).things)
+    drawn = ((house.furniture[thing.place].lower(), thing.type.lower()) for thing in house.things)
+    assert shown == Counter(drawn)
+
+
+def test_household_keeps_the_contract_of_environments() -> None:
+    assert check_environment(household.BENCHMARK) == ()
 
 
 def test_games_are_the_same_in_another_process_with_other_hash_seeds() -> None:
@@ -200,24 +236,22 @@ def test_affordances_are_those_of_the_alfworld_wheel() -> None:
 
 
 def test_task_sets_list_fast_sorted_balanced_and_with_durable_keys() -> None:
-    from metaplan.environments.household import tasks
-
     for task_set, count in DEFAULT_COUNTS.items():
-        listed = tasks(task_set)
+        listed = household.tasks(task_set)
         assert len(listed) == count
         assert list(listed) == sorted(listed, key=lambda task: task.key)
         by_type = Counter(task.task_type for task in listed)
         assert max(by_type.values()) - min(by_type.values()) <= 1
-    assert tasks("train")[1].key == "household/train/00001-look_at_obj_in_light"
+    assert household.tasks("train")[1].key == "household/train/00001-look_at_obj_in_light"
     assert task_type_of(100_002) == "pick_and_place_simple"
 
 
 def test_a_task_that_is_none_of_these_is_refused() -> None:
-    from metaplan.environments.household import load, task, tasks
-
     with pytest.raises(DataError, match="validation"):
-        tasks("valid_seen")
+        household.tasks("valid_seen")
     with pytest.raises(DataError, match="-1"):
-        task("train", -1)
+        household.task("train", -1)
     with pytest.raises(DataError, match="alfworld/x"):
-        load(Task(key="alfworld/x", benchmark="alfworld", task_set="train", task_type="x"))
+        household.load(
+            Task(key="alfworld/x", benchmark="alfworld", task_set="train", task_type="x")
+        )
