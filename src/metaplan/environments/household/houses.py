@@ -11,7 +11,8 @@ from metaplan.environments.household.catalogue import LAMP, ObjectPrior, Room
 __all__ = ["House", "Thing", "draw_furniture", "draw_things", "places_in"]
 
 _MOST_OF_A_TYPE = 3  # As in ALFRED, gen/constants.py: MAX_NUM_OF_OBJ_INSTANCES.
-# Enough to search, and few enough to load fast: the planner's translation grows with their square.
+# Enough to have to search; not so many that the listing fills a small model's context, or that
+# stock TextWorld, whose translation grows with their square, takes long to load.
 _FEWEST_PIECES, _MOST_PIECES = 16, 26
 
 
