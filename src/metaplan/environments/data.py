@@ -20,14 +20,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from metaplan.core import DataError, digest
+from metaplan.core import DataError, UserError, digest
 
 __all__ = [
+    "DataReport",
     "DataSource",
     "cache_directory",
+    "check_data",
     "data_directory",
     "data_sources",
     "fetch",
+    "get_source",
     "unpacked",
 ]
 
@@ -68,11 +71,49 @@ def data_directory() -> Path:
     return Path(named).expanduser().resolve() if named else cache_directory() / "data"
 
 
+@dataclass(frozen=True)
+class DataReport:
+    """What `check_data` found about one task set.
+
+    Attributes:
+        directory: Where its data lies; None where there is none.
+        count: Usable tasks found.
+        expected: Tasks in the official task set.
+        problems: In words, with the file's name; empty for good data.
+    """
+
+    benchmark: str
+    task_set: str
+    directory: Path | None
+    count: int
+    expected: int
+    problems: tuple[str, ...]
+
+
 def data_sources() -> tuple[DataSource, ...]:
     """Every archive that Metaplan can read."""
     from metaplan.environments.alfworld.games import SOURCES  # noqa: PLC0415 (a cycle otherwise)
 
     return tuple(source.archive for source in SOURCES)
+
+
+def get_source(name: str) -> DataSource:
+    """The archive of that file name.
+
+    Raises:
+        UserError: There is none.
+    """
+    sources = {source.name: source for source in data_sources()}
+    if name not in sources:
+        raise UserError(f"no data archive is called {name!r}; there are: {', '.join(sources)}")
+    return sources[name]
+
+
+def check_data() -> Iterator[DataReport]:
+    """Reads all benchmark data on this machine, task set by task set."""
+    from metaplan.environments.alfworld.audit import audit  # noqa: PLC0415 (a cycle otherwise)
+
+    yield from audit()
 
 
 def fetch(source: DataSource) -> Path:

@@ -24,7 +24,15 @@ from metaplan.environments.alfworld.grammar import Binding, Entity, Grammar, Sym
 from metaplan.environments.alfworld.pddl import Action, Domain, Problem, Unsupported
 from metaplan.environments.alfworld.stock import StockGame
 
-__all__ = ["Episode", "FastEpisode", "FastGame", "Game", "engine_for"]
+__all__ = [
+    "Episode",
+    "FastEpisode",
+    "FastGame",
+    "Game",
+    "engine_for",
+    "is_compared",
+    "plays_alike",
+]
 
 _REFUSED = "Nothing happens."
 
@@ -173,34 +181,47 @@ _verdicts: dict[str, bool] = {}
 
 
 def _is_trusted(game: FastGame, game_data: Mapping[str, Any]) -> bool:
-    family = family_of(game_data)
-    if family in _COMPARED:
+    if is_compared(game_data):
         return True
+    family = _family(game_data)
     if family not in _verdicts:
-        _verdicts[family] = plays_alike(game, StockGame(game_data), game_data.get("walkthrough"))
+        _verdicts[family] = plays_alike(
+            game, StockGame(game_data), game_data.get("walkthrough", ())
+        )
     return _verdicts[family]
 
 
-def family_of(game_data: Mapping[str, Any]) -> str:
+def is_compared(game_data: Mapping[str, Any]) -> bool:
+    """Whether a game is of a family on which this engine has been compared with TextWorld."""
+    return _family(game_data) in _COMPARED
+
+
+def _family(game_data: Mapping[str, Any]) -> str:
     """Names what a game shares with the others of its kind: its domain and grammar."""
-    domain = " ".join(game_data["pddl_domain"].split())
-    return digest(domain, " ".join(shared_part(game_data["grammar"]).split()))
+    parts = (game_data["pddl_domain"], shared_part(game_data["grammar"]))
+    return digest(*(" ".join(part.split()) for part in parts))
 
 
-def plays_alike(one: Game, other: Game, walkthrough: Sequence[str] | None, steps: int = 12) -> bool:
-    """Whether two engines say the same over a walkthrough and some steps of exploring."""
+def plays_alike(one: Game, other: Game, walkthrough: Sequence[str] = (), steps: int = 20) -> bool:
+    """Whether two engines say the same over a walkthrough and some steps of exploring.
+
+    Exploring tries the kind of command that was tried least so far.
+    """
     a, b = one.episode(), other.episode()
+    tried: Counter[str] = Counter()
     try:
         alike = a.start() == b.start()
-        plan = list(walkthrough or ())
-        for step in range(len(plan) + steps):
+        for step in range(len(walkthrough) + steps):
             commands = a.commands()
-            alike = alike and a.won == b.won and commands == b.commands()
-            if not alike or not commands:
-                break
-            command = plan[step] if step < len(plan) else commands[(7 * step) % len(commands)]
+            if not (alike and a.won == b.won and commands == b.commands()):
+                return False
+            if step < len(walkthrough):
+                command = walkthrough[step]
+            else:
+                command = min(commands, key=lambda c: (tried[c.split()[0]], tried[c], c))
+            tried.update({command: 1, command.split()[0]: 1})
             alike = a.do(command) == b.do(command)
-        return alike
+        return alike and a.won == b.won
     finally:
         a.close()
         b.close()

@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -172,11 +171,19 @@ def read_game(path: Path) -> dict[str, Any]:
 
 def find_split(split: str, grammar: Grammar) -> Path | None:
     """The directory with a split's games in a grammar; unpacks an archive if it must."""
-    return _find_split(split, grammar, data_directory())
+    data = data_directory()
+    if (split, grammar, data) not in _found:
+        directory = _search(split, grammar, data)
+        if directory is None:  # not remembered: it may be fetched yet
+            return None
+        _found[split, grammar, data] = directory
+    return _found[split, grammar, data]
 
 
-@cache
-def _find_split(split: str, grammar: Grammar, data: Path) -> Path | None:
+_found: dict[tuple[str, Grammar, Path], Path] = {}
+
+
+def _search(split: str, grammar: Grammar, data: Path) -> Path | None:
     for directory in (data / "alfworld", data):
         if found := _split_below(directory, split, grammar):
             return found
