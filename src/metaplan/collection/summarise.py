@@ -154,7 +154,7 @@ def _arrival(kind: str, walk: _Walk) -> Iterator[_Line]:
 
 
 def _ordinals(actions: Iterable[str]) -> dict[str, str]:
-    """ "first ", "second " … for objects of which the expert took more than one."""
+    """Maps to "first ", "second " … the objects of a kind of which the expert took several."""
     taken: dict[str, list[str]] = {}
     for action in actions:
         if (found := _TAKE.fullmatch(action)) and found[1] not in taken.get(_kind(found[1]), []):
