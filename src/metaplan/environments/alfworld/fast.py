@@ -20,7 +20,14 @@ from typing import Any, Protocol
 
 from metaplan.core import digest
 from metaplan.environments.alfworld.conditions import Arguments, World
-from metaplan.environments.alfworld.grammar import Binding, Entity, Grammar, Symbols, shared_part
+from metaplan.environments.alfworld.grammar import (
+    Binding,
+    Entity,
+    Grammar,
+    Symbols,
+    predicates_in,
+    shared_part,
+)
 from metaplan.environments.alfworld.pddl import Action, Domain, Problem, Unsupported
 from metaplan.environments.alfworld.stock import StockGame
 
@@ -82,10 +89,35 @@ class FastGame:
         self.grammar = Grammar.parse(game_data["grammar"])
         self.entities = _entities(self.problem.world)
         self.intro = self.grammar.rules["intro"][0].symbols
+        self._spellings: dict[tuple[str, Arguments], str] = {}
+        self._refuse_what_would_differ()
 
     def episode(self) -> FastEpisode:
         """A fresh episode; several may be alive at a time."""
         return FastEpisode(self)
+
+    def spelling(self, action: Action, arguments: Arguments) -> str:
+        """The command for an action; the same in every state, so it is made once."""
+        if (action.name, arguments) not in self._spellings:
+            self._spellings[action.name, arguments] = self.grammar.render(
+                self.grammar.commands[action.name],
+                action.bind(arguments),
+                self.problem.world,
+                self.entities,
+            )
+        return self._spellings[action.name, arguments]
+
+    def _refuse_what_would_differ(self) -> None:
+        for symbols in self.grammar.commands.values():
+            if any(predicate in self.domain.changing for predicate, _ in predicates_in(symbols)):
+                raise Unsupported("a command whose spelling depends on the state")
+        objects = self.problem.world.objects
+        for predicate, types in self.grammar.queried:  # TextWorld matches and sorts by type
+            for arguments in self.problem.world.true_for(predicate):
+                for name, type_name in zip(arguments, types, strict=True):
+                    others = (objects[other] for other in objects.keys() - {type_name, "object"})
+                    if any(name in members for members in others):
+                        raise Unsupported(f"{predicate} of a thing that is no {type_name}")
 
 
 class FastEpisode:
@@ -125,7 +157,7 @@ class FastEpisode:
             begin = template[0] if isinstance(template[0], str) else ""
             if command is None or command.startswith(begin):
                 for arguments in action.applicable(self._world):
-                    yield action, arguments, self._text(template, action.bind(arguments))
+                    yield action, arguments, self._game.spelling(action, arguments)
 
     def _text(self, symbols: Symbols, binding: Binding) -> str:
         return self._game.grammar.render(symbols, binding, self._world, self._game.entities)

@@ -18,7 +18,7 @@ from functools import lru_cache
 from metaplan.environments.alfworld.conditions import Arguments, World
 from metaplan.environments.alfworld.pddl import Unsupported
 
-__all__ = ["Binding", "Entity", "Grammar", "Placeholder", "Symbols", "shared_part"]
+__all__ = ["Binding", "Entity", "Grammar", "Placeholder", "Symbols", "predicates_in", "shared_part"]
 
 Placeholder = tuple[str, str]
 """Name and type, as in ``r:receptacle``."""
@@ -220,9 +220,11 @@ def _parse(text: str) -> Grammar:
         )
         for name, alternatives in rules.items()
     }
-    everything = [(rule.condition, rule.symbols) for options in parsed.values() for rule in options]
-    everything += [(None, symbols) for symbols in (*commands.values(), *answers.values())]
-    return Grammar(parsed, commands, answers, frozenset(_queried(everything)))
+    options = [rule for alternatives in parsed.values() for rule in alternatives]
+    texts = [rule.symbols for rule in options] + [*commands.values(), *answers.values()]
+    queried = {found for rule in options for found in _signatures(rule.condition)}
+    queried |= {found for symbols in texts for found in predicates_in(symbols)}
+    return Grammar(parsed, commands, answers, frozenset(queried))
 
 
 def _tokens(text: str) -> Iterator[str]:
@@ -322,12 +324,13 @@ def _value(node: ast.expr, names: Mapping[str, Entity]) -> str:
     raise Unsupported(f"the expression {ast.unparse(node)!r}")
 
 
-def _queried(
-    parts: list[tuple[_Query | None, Symbols]],
-) -> Iterator[tuple[str, tuple[str, ...]]]:
-    for condition, symbols in parts:
-        queries = [symbol.query for symbol in symbols if isinstance(symbol, _Each)]
-        for query in (condition, *queries):
-            if query is not None:
-                for predicate, placeholders in query.predicates:
-                    yield predicate, tuple(type_name for _, type_name in placeholders)
+def predicates_in(symbols: Symbols) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The predicates that a text asks for, with the types of their placeholders."""
+    for symbol in symbols:
+        if isinstance(symbol, _Each) and symbol.query is not None:
+            yield from _signatures(symbol.query)
+
+
+def _signatures(query: _Query | None) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for predicate, placeholders in query.predicates if query else ():
+        yield predicate, tuple(type_name for _, type_name in placeholders)

@@ -77,9 +77,9 @@ _IDLE: list[Any] = []
 
 def _new_env() -> Any:
     try:
-        import textworld  # noqa: PLC0415
-        from alfworld.agents.environment.alfred_tw_env import AlfredDemangler  # noqa: PLC0415
-        from textworld.envs.pddl import PddlEnv  # noqa: PLC0415
+        import textworld
+        from alfworld.agents.environment.alfred_tw_env import AlfredDemangler
+        from textworld.envs.pddl import PddlEnv
     except ImportError as error:
         raise MissingDependencyError(error.name or "textworld", "alfworld") from error
     return AlfredDemangler(PddlEnv(textworld.EnvInfos(won=True, admissible_commands=True)))
