@@ -1,8 +1,8 @@
 """Where benchmark data lies, and how it gets there.
 
-Data is looked for in one configured directory and never anywhere else: game files are programs to
-TextWorld, so only files that the user has put (or fetched) there are opened. Archives stay as they
-are and are unpacked once into the cache.
+Data is looked for in the configured directory, and where a benchmark's own downloader puts it, but
+never anywhere else: game files are programs to TextWorld, so only those are opened that the user
+has put (or fetched) there. Archives stay as they are and are unpacked once into the cache.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class DataReport:
 
 def data_sources() -> tuple[DataSource, ...]:
     """Every archive that Metaplan can read."""
-    from metaplan.environments.alfworld.games import SOURCES  # noqa: PLC0415 (a cycle otherwise)
+    from metaplan.environments.alfworld.games import SOURCES
 
     return tuple(source.archive for source in SOURCES)
 
@@ -111,7 +111,7 @@ def get_source(name: str) -> DataSource:
 
 def check_data() -> Iterator[DataReport]:
     """Reads all benchmark data on this machine, task set by task set."""
-    from metaplan.environments.alfworld.audit import audit  # noqa: PLC0415 (a cycle otherwise)
+    from metaplan.environments.alfworld.audit import audit
 
     yield from audit()
 

@@ -63,7 +63,7 @@ def _text(folder: str, name: str) -> str:
 def _fingerprint(task_set: str) -> Mapping[str, str]:
     _, grammar = resolve(task_set)
     keys = [task.key for task in list_tasks(task_set)]
-    return {"grammar": grammar, "games": digest(keys)}
+    return {"grammar": grammar, "games": digest(keys), "respelling": "1"}
 
 
 BENCHMARK = Benchmark(

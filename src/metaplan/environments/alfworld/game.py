@@ -63,10 +63,16 @@ class GameEnvironment:
         Returns:
             The room and the task on one line each, as the authors' code shows them: without
             TextWorld's banner.
+
+        Raises:
+            EnvironmentFault: The engine broke, or the episode has begun.
         """
         self._expect("new")
         self._state = "running"
-        return Observation(_without_banner(self._episode.start()))
+        try:
+            return Observation(_without_banner(self._episode.start()))
+        except Exception as error:
+            raise EnvironmentFault(f"the game's engine failed to begin: {error}") from error
 
     def step(self, action: str) -> StepResult:
         """Does one action; see `respell` for the spellings that are understood.
