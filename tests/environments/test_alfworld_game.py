@@ -132,3 +132,11 @@ def test_a_game_without_its_parts_is_refused_by_name(tiny_game):
     del tiny_game["pddl_problem"]
     with pytest.raises(DataError, match="pddl_problem"):
         LoadedGame(tiny_game)
+
+
+def test_a_game_that_no_engine_can_read_voids_the_episode(tiny_game):
+    tiny_game["pddl_problem"] = "(define (problem"
+    with pytest.warns(UserWarning, match="played by TextWorld"):
+        loaded = LoadedGame(tiny_game)
+    with pytest.raises(EnvironmentFault, match="can't be loaded"):
+        loaded.make()

@@ -110,6 +110,22 @@ def test_a_damaged_game_is_named(data, tiny_game):
         BENCHMARK.load(task)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"split": "train", "grammar": "move", "game": "../elsewhere"},
+        {"split": "train", "grammar": "move", "game": "/elsewhere"},
+        {"split": "train", "grammar": "other", "game": TRIALS[0]},
+        {},
+    ],
+)
+def test_only_games_of_the_data_directory_are_loaded(data, tiny_game_in, source):
+    write_split(data / "json_2.1.1" / "train", tiny_game_in("move"))
+    task = BENCHMARK.tasks("train")[0].model_copy(update={"source": source})
+    with pytest.raises(DataError, match=r"outside the data directory|not an ALFWorld task"):
+        BENCHMARK.load(task)
+
+
 def test_the_walkthrough_is_the_expert_in_the_games_own_spelling(data, tiny_game):
     write_split(data / "json_2.1.1" / "train", tiny_game)
     trajectory = BENCHMARK.expert(BENCHMARK.tasks("train")[0])

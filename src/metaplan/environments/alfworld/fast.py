@@ -32,6 +32,7 @@ from metaplan.environments.alfworld.pddl import Action, Domain, Problem, Unsuppo
 from metaplan.environments.alfworld.stock import StockGame
 
 __all__ = [
+    "REFUSED",
     "Episode",
     "FastEpisode",
     "FastGame",
@@ -41,7 +42,8 @@ __all__ = [
     "plays_alike",
 ]
 
-_REFUSED = "Nothing happens."
+REFUSED = "Nothing happens."
+"""What a game answers to a command that it does not accept."""
 
 
 class Episode(Protocol):
@@ -141,7 +143,7 @@ class FastEpisode:
                 action.apply(arguments, self._world)
                 self._judge()
                 return self._text(self._game.grammar.answers[action.name], action.bind(arguments))
-        return _REFUSED
+        return REFUSED
 
     def commands(self) -> tuple[str, ...]:
         """The commands that the game accepts now, sorted."""
@@ -205,7 +207,7 @@ def engine_for(game_data: Mapping[str, Any]) -> Game:
 # tests/environments/test_alfworld_fast.py.
 _COMPARED = {
     "13712b4b6922be19",  # json_2.1.1, "put"
-    "e53d12709f3422cf",  # json_2.1.1, three games with an older domain
+    "e53d12709f3422cf",  # json_2.1.1, three training games with an older domain
     "72f170db9676bd8e",  # json_2.1.3, "move"
     "136b80a658d7b6bd",  # the domain and grammar inside the package alfworld 0.4.2
 }

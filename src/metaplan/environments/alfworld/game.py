@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from metaplan.core import DataError, EnvironmentFault
-from metaplan.environments.alfworld.fast import Episode, engine_for
+from metaplan.core import DataError, EnvironmentFault, UserError
+from metaplan.environments.alfworld.fast import REFUSED, Episode, engine_for
 from metaplan.environments.contract import Observation, StepResult
 
 __all__ = ["Grammar", "LoadedGame", "grammar_of", "respell"]
@@ -15,7 +15,6 @@ __all__ = ["Grammar", "LoadedGame", "grammar_of", "respell"]
 Grammar = Literal["put", "move"]
 """How a game spells putting: ``put X in/on Y`` (alfworld < 0.4) or ``move X to Y``."""
 
-_REFUSED = "Nothing happens."
 _ARRIVAL = re.compile(r"^You arrive at loc [^.]*\. ")
 _SPACE = re.compile(r"\s+")
 _PUT = re.compile(r"(?:put|move) (.+?) (?:in/on|into|onto|in|on|to) (.+)")
@@ -45,8 +44,17 @@ class LoadedGame:
         self._game = engine_for(game_data)
 
     def make(self) -> GameEnvironment:
-        """A fresh environment for one episode."""
-        return GameEnvironment(self._game.episode(), self.grammar)
+        """A fresh environment for one episode.
+
+        Raises:
+            EnvironmentFault: The engine can't begin this game.
+        """
+        try:
+            return GameEnvironment(self._game.episode(), self.grammar)
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:  # Fast Downward exits on PDDL that it can't read
+            raise EnvironmentFault(f"the game can't be loaded: {error!r}") from error
 
 
 class GameEnvironment:
@@ -92,7 +100,7 @@ class GameEnvironment:
             terminated=won,
             truncated=False,
             success=won,
-            valid=text != _REFUSED,
+            valid=text != REFUSED,
         )
 
     def respell(self, action: str) -> str:

@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ def list_tasks(task_set: str) -> tuple[Task, ...]:
     """
     split, grammar = resolve(task_set)
     root = _required(split, grammar)
-    tasks = [
+    return tuple(
         Task(
             key=f"alfworld/{split}/{name}",
             benchmark="alfworld",
@@ -143,15 +144,23 @@ def list_tasks(task_set: str) -> tuple[Task, ...]:
             source={"split": split, "grammar": grammar, "game": name},
         )
         for name in _names(root)
-    ]
-    return tuple(sorted(tasks, key=lambda task: task.key))
+    )
 
 
 def game_path(task: Task) -> Path:
-    """Where a task's game lies on this machine."""
-    split, grammar = task.source["split"], task.source["grammar"]
-    root = _required(split, "put" if grammar == "put" else "move")
-    return root / task.source["game"] / _GAME_FILE
+    """Where a task's game lies on this machine.
+
+    Raises:
+        DataError: The data is not here, or the task does not come from `list_tasks`.
+    """
+    match task.source:
+        case {"split": split, "grammar": "put" | "move" as grammar, "game": name}:
+            root = _required(split, grammar)
+        case _:
+            raise DataError(f"not an ALFWorld task: {task.key} with source {dict(task.source)}")
+    if ".." in Path(name).parts or Path(name).is_absolute():
+        raise DataError(f"{task.key}: its game {name!r} lies outside the data directory")
+    return root / name / _GAME_FILE
 
 
 def read_game(path: Path) -> dict[str, Any]:
@@ -196,7 +205,7 @@ def _search(split: str, grammar: Grammar, data: Path) -> Path | None:
 
 def _split_below(directory: Path, split: str, grammar: Grammar) -> Path | None:
     for root in sorted(directory.glob(f"json_*/{split}")):
-        first = next(root.glob(f"*/*/{_GAME_FILE}"), None)
+        first = next(_games_below(root), None)
         if first is not None and grammar_of(read_game(first)) == grammar:
             return root
     return None
@@ -222,13 +231,20 @@ def _missing(split: str, grammar: Grammar) -> DataError:
     )
 
 
-def _names(root: Path) -> Iterator[str]:
-    """``<task>/<trial>`` of every solvable official game."""
-    for path in root.glob(f"*/*/{_GAME_FILE}"):
-        name = path.parent.relative_to(root).as_posix()
-        usable = not ("movable" in name or "Sliced" in name or name.startswith(_UNOFFICIAL))
-        if usable and _is_solvable(path):
-            yield name
+@cache
+def _names(root: Path) -> tuple[str, ...]:
+    """``<task>/<trial>`` of every solvable official game, sorted."""
+    paths = {path.parent.relative_to(root).as_posix(): path for path in _games_below(root)}
+    return tuple(
+        name
+        for name, path in sorted(paths.items())
+        if not ("movable" in name or "Sliced" in name or name.startswith(_UNOFFICIAL))
+        and _is_solvable(path)
+    )
+
+
+def _games_below(root: Path) -> Iterator[Path]:
+    return root.glob(f"*/*/{_GAME_FILE}")
 
 
 def _is_solvable(path: Path) -> bool:
