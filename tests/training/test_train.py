@@ -161,9 +161,12 @@ def test_batch_that_can_not_be_divided_is_refused(tiny_model, sft_data, tmp_path
         train_sft(tiny_model, sft_data, tmp_path / "m", settings)
 
 
-def test_training_is_silent_but_reports_to_tensorboard(tiny_model, sft_data, tmp_path, capfd):
+def test_training_is_silent_but_reports_to_tensorboard(
+    tiny_model, sft_data, dpo_data, tmp_path, capfd
+):
     settings = SFT.model_copy(update={"epochs": 1, "report_to": ("tensorboard",)})
-    result = train_sft(tiny_model, sft_data, tmp_path / "m", settings)
+    result = train_sft(tiny_model, sft_data, tmp_path / "sft", settings)
+    train_dpo(tiny_model, dpo_data, tmp_path / "dpo", DPO.model_copy(update={"epochs": 1}))
     assert list(result.model.glob("runs/**/events.out.tfevents.*"))
     shown = capfd.readouterr()
     assert (shown.out, shown.err) == ("", "")

@@ -5,6 +5,7 @@ imports neither torch nor TRL; calling its functions does.
 """
 
 from metaplan.training.dpo import train_dpo
+from metaplan.training.publish import OtherTrainingError
 from metaplan.training.result import TrainingResult
 from metaplan.training.scratch import create_scratch_model
 from metaplan.training.settings import (
@@ -19,6 +20,7 @@ from metaplan.training.sft import train_sft
 __all__ = [
     "DpoSettings",
     "LoraSettings",
+    "OtherTrainingError",
     "ScratchSettings",
     "SftSettings",
     "TrainingResult",

@@ -46,10 +46,11 @@ def fit(
 
     started = time.monotonic()
     _require_extra()
+    import torch
     from accelerate import PartialState  # type: ignore[import-untyped]
     from transformers import set_seed
 
-    processes = PartialState()
+    processes = PartialState(cpu=not torch.accelerator.is_available())
     with processes.main_process_first():
         place.open()
     with quiet():

