@@ -11,7 +11,7 @@ from metaplan.evaluation import compare_planners
 from metaplan.exploration import dpo_dataset, explore, rft_dataset, sample
 from metaplan.recipes import RunConfig
 from metaplan.reports import report
-from metaplan.run import Run
+from metaplan.runs import Run
 
 __all__ = ["STAGES", "mpo", "run_mpo"]
 

@@ -9,7 +9,7 @@ from metaplan.collection.seeds import SeedPlans, collect_seed_plans
 from metaplan.core import ExpertTrajectory, Task, UserError
 from metaplan.episodes import for_each, retried
 from metaplan.planners import plan_line, write_jsonl
-from metaplan.run import Run
+from metaplan.runs import Run
 
 __all__ = ["collect"]
 

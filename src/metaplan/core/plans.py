@@ -52,13 +52,13 @@ def _clean_step(text: str) -> str:
 
 
 def _split(text: str, marker: re.Pattern[str]) -> list[str]:
-    """The texts behind markers that count 1, 2, 3 …; a marker out of order is part of a step."""
-    found: list[tuple[int, int]] = []
+    """The texts behind markers with rising numbers; any other marker is part of a step."""
+    found: list[re.Match[str]] = []
     for match in marker.finditer(text):
-        if int(match.group(1)) == len(found) + 1:
-            found.append((match.start(), match.end()))
-    ends = [start for start, _ in found[1:]] + [len(text)]
-    steps = [text[begin:end] for (_, begin), end in zip(found, ends, strict=True)]
+        if not found or int(match.group(1)) > int(found[-1].group(1)):
+            found.append(match)
+    ends = [match.start() for match in found[1:]] + [len(text)]
+    steps = [text[match.end() : end] for match, end in zip(found, ends, strict=False)]
     return [step for step in map(_clean_step, steps) if step]
 
 
@@ -114,8 +114,7 @@ class MetaPlan(Record):
 
         Looks between ``<meta_plan>`` or ``<workflow>`` tags (a missing, repeated or misspelt tag is
         forgiven), then for ``Step 1:`` markers (also all on one line or in bold), then for a plain
-        numbered list. Steps must count from 1 without a gap: what follows a gap belongs to the
-        step before it.
+        numbered list. Numbers must rise; they are counted anew from 1.
 
         Args:
             completion: The raw text.

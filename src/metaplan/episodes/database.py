@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from metaplan.core import RunError
+from metaplan.episodes.filesystem import is_network_mount
 
 __all__ = ["SCHEMA_VERSION", "Database"]
 
@@ -82,7 +83,8 @@ class Database:
             connection.execute("PRAGMA busy_timeout = 10000")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version == 0 and not read_only:
-                connection.execute("PRAGMA journal_mode = WAL")
+                if not is_network_mount(self.path):
+                    connection.execute("PRAGMA journal_mode = WAL")
                 connection.executescript(
                     f"BEGIN;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
                 )

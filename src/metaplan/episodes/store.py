@@ -9,13 +9,14 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from metaplan.core import (
     Episode,
     ExpertTrajectory,
     MetaPlan,
     Placement,
+    Record,
     StopReason,
     Task,
     Turn,
@@ -23,7 +24,7 @@ from metaplan.core import (
 from metaplan.episodes.database import Database
 from metaplan.planners import PlanSample
 
-__all__ = ["EpisodeSummary", "RunStore"]
+__all__ = ["EpisodeSummary", "RunStatus", "RunStore", "StageStatus"]
 
 _EPISODE_COLUMNS = (
     "key, round, task_key, environment, plan_key, placement, agent, repetition, reward, success, "
@@ -31,16 +32,39 @@ _EPISODE_COLUMNS = (
 )
 
 
-class EpisodeSummary(NamedTuple):
-    """What the finished episodes of one purpose add up to."""
+class EpisodeSummary(Record):
+    """What the finished episodes of one purpose add up to; means are per episode."""
 
     purpose: str
     episodes: int
     reward: float
     success: float
-    steps: int
+    steps: float
     prompt_tokens: int
     completion_tokens: int
+
+
+class StageStatus(Record):
+    """How far a stage is: `result` is None while it is not finished."""
+
+    seconds: float
+    result: dict[str, Any] | None
+
+
+class RunStatus(Record):
+    """How a run is doing.
+
+    Attributes:
+        at: Unix time of this status.
+        rate: Episodes per second, of the last minute in which any finished.
+        void: Attempts that came to nothing, by cause.
+    """
+
+    at: float
+    stages: dict[str, StageStatus]
+    episodes: tuple[EpisodeSummary, ...]
+    rate: float
+    void: dict[str, int]
 
 
 class RunStore:
@@ -109,6 +133,19 @@ class RunStore:
     def stages(self) -> dict[str, float]:
         """Seconds spent in each stage so far, in the order in which they began."""
         return dict(self._database.read("SELECT name, seconds FROM stages ORDER BY rowid"))
+
+    def status(self) -> RunStatus:
+        """How the run is doing."""
+        return RunStatus(
+            at=time.time(),
+            stages={
+                name: StageStatus(seconds=seconds, result=self.stage_result(name))
+                for name, seconds in self.stages().items()
+            },
+            episodes=tuple(self._summaries()),
+            rate=self._recent_rate(),
+            void=self.void_causes(),
+        )
 
     # -- tasks and experts
 
@@ -232,13 +269,21 @@ class RunStore:
         )
         return [key for (key,) in rows]
 
-    def summaries(self) -> list[EpisodeSummary]:
+    def newest_episodes(self, limit: int = 20) -> list[str]:
+        """Keys of the episodes that finished last, the newest first."""
+        rows = self._database.read(
+            "SELECT key FROM episodes ORDER BY finished_at DESC LIMIT ?", limit
+        )
+        return [key for (key,) in rows]
+
+    def _summaries(self) -> list[EpisodeSummary]:
         """Counts and means of the finished episodes, per purpose."""
         rows = self._database.read(
-            "SELECT purpose, COUNT(*), AVG(reward), AVG(success), SUM(steps), SUM(prompt_tokens), "
+            "SELECT purpose, COUNT(*), AVG(reward), AVG(success), AVG(steps), SUM(prompt_tokens), "
             "SUM(completion_tokens) FROM episodes GROUP BY purpose ORDER BY MIN(rowid)"
         )
-        return [EpisodeSummary(*row) for row in rows]
+        names = EpisodeSummary.model_fields
+        return [EpisodeSummary(**dict(zip(names, row, strict=True))) for row in rows]
 
     def void_causes(self) -> dict[str, int]:
         """How many attempts came to nothing, by stop reason and cause."""
@@ -249,7 +294,7 @@ class RunStore:
             )
         )
 
-    def recent_rate(self, window_s: float = 60.0) -> float:
+    def _recent_rate(self, window_s: float = 60.0) -> float:
         """Episodes per second in the last `window_s` seconds before the newest one."""
         ((count, seconds),) = self._database.read(
             "SELECT COUNT(*), MAX(finished_at) - MIN(finished_at) FROM episodes WHERE finished_at "

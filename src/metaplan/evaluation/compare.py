@@ -11,7 +11,7 @@ from metaplan.core import EpisodeSpec, MetaPlan, Task
 from metaplan.evaluation.evaluate import evaluate
 from metaplan.evaluation.records import Arm, Results
 from metaplan.planners import write_jsonl
-from metaplan.run import Run
+from metaplan.runs import Run
 
 __all__ = ["Comparison", "compare_planners"]
 

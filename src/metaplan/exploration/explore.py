@@ -10,7 +10,7 @@ from metaplan.core import Episode, MetaPlan, PlanScore, PreferencePair
 from metaplan.exploration.pairs import best_plans, preference_pairs, read_pairs
 from metaplan.exploration.quality import exploration_specs, incomplete_plans, plan_scores
 from metaplan.planners import PlanSample, pair_line, plan_line, write_jsonl
-from metaplan.run import Run
+from metaplan.runs import Run
 
 __all__ = ["dpo_dataset", "explore", "rft_dataset", "sample"]
 

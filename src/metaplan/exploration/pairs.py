@@ -69,7 +69,9 @@ def read_pairs(path: Path, tasks: Mapping[str, Task]) -> list[PreferencePair]:
     for number, record in read_jsonl(path):
         key = record.get("task_key")
         if key not in tasks:
-            raise wrong_line(path, number, f"task_key {key!r} is not among the run's training tasks")
+            raise wrong_line(
+                path, number, f"task_key {key!r} is not among the run's training tasks"
+            )
         try:
             pairs.append(
                 PreferencePair(

@@ -1,6 +1,7 @@
 """Results for people: one self-contained HTML page, Markdown, and tables for the terminal."""
 
 from metaplan.reports.context import ExampleEpisode, ExamplePlans, ReportContext, RunFacts
+from metaplan.reports.report import load_results, report
 from metaplan.reports.terminal import differences_table, render_episode, results_table
 from metaplan.reports.write import write_report
 
@@ -10,7 +11,9 @@ __all__ = [
     "ReportContext",
     "RunFacts",
     "differences_table",
+    "load_results",
     "render_episode",
+    "report",
     "results_table",
     "write_report",
 ]

@@ -59,7 +59,7 @@ def _by_task(examples: Iterable[ExampleEpisode]) -> list[Sequence[ExampleEpisode
 
 def _environment() -> Any:
     try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
+        from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError as error:
         raise MissingDependencyError("jinja2", "report") from error
     return Environment(

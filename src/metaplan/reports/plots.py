@@ -200,7 +200,7 @@ def fitted(marks: Iterable[Mark]) -> tuple[float, float]:
 
 def _style() -> Any:
     try:
-        import matplotlib  # noqa: PLC0415 - of the extra `report`
+        import matplotlib
     except ImportError as error:
         raise MissingDependencyError("matplotlib", "report") from error
     return matplotlib.rc_context(_STYLE)
@@ -208,7 +208,7 @@ def _style() -> Any:
 
 def _canvas(height: float, *, left: float, right: float, bottom: float) -> tuple[Any, Any]:
     """A figure `height` units high with one pair of axes; margins in the same units."""
-    from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.figure import Figure
 
     top = 8
     figure = Figure(figsize=(_WIDTH / 72, height / 72), facecolor="none")

@@ -9,17 +9,18 @@ import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from metaplan.core import Episode, PlanScore
-from metaplan.evaluation import Arm, Comparison
+from metaplan.core import Episode, PlanScore, RunError
+from metaplan.episodes import RunStore
+from metaplan.evaluation import Arm, Comparison, Results
 from metaplan.exploration import preference_pairs
 from metaplan.planners import read_jsonl
 from metaplan.recipes import dump_config
 from metaplan.reports.context import ExampleEpisode, ExamplePlans, ReportContext, RunFacts
 from metaplan.reports.write import write_report
-from metaplan.run import Run
+from metaplan.runs import Run
 from metaplan.training import TrainingResult
 
-__all__ = ["report"]
+__all__ = ["load_results", "report"]
 
 _EXAMPLES = 4
 
@@ -38,8 +39,21 @@ def report(run: Run, comparison: Comparison) -> Path:
         MissingDependencyError: The extra ``report`` is not installed.
     """
     with run.stage("report"):
-        path = write_report(run.directory / "report", comparison.results, _context(run, comparison.arms))
-    return path
+        context = _context(run, comparison.arms)
+        return write_report(run.directory / "report", comparison.results, context)
+
+
+def load_results(directory: str | Path) -> Results:
+    """The results of a run: what its ``report/results.json`` says.
+
+    Raises:
+        RunError: The run has not been evaluated yet.
+    """
+    with RunStore(Path(directory), read_only=True) as store:
+        results = store.fact("results")
+    if results is None:
+        raise RunError(f"{directory} has no results yet: 'metaplan evaluate --out {directory}'")
+    return Results.model_validate(results)
 
 
 def _context(run: Run, arms: Sequence[Arm]) -> ReportContext:
@@ -72,7 +86,7 @@ def _facts(run: Run) -> RunFacts:
         machine=f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
         stage_seconds=run.store.stages(),
         versions={**packages, **versions["packages"], **data},
-        episodes={summary.purpose: summary.episodes for summary in run.store.summaries()},
+        episodes={summary.purpose: summary.episodes for summary in run.store.status().episodes},
         void=run.store.void_causes(),
     )
 

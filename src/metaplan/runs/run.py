@@ -10,18 +10,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import platform
 import time
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from metaplan import __version__
 from metaplan.agents import Agent, PromptProfile
-from metaplan.core import Episode, EpisodeSpec, RunError, Task, UserError, digest
+from metaplan.core import Episode, EpisodeSpec, Task, digest
 from metaplan.environments import Benchmark, get_benchmark
 from metaplan.episodes import (
     EnvironmentPool,
@@ -31,20 +28,20 @@ from metaplan.episodes import (
     RunStore,
     SilentProgress,
     for_each,
+    is_network_mount,
     retried,
 )
 from metaplan.models import ChatModel, LocalModel, PlanFollower, Sampling
 from metaplan.planners import Planner, PlannerPrompt, PlanSample, new_planner_base, tune_planner
-from metaplan.recipes import RunConfig, changed_fields, dump_config, load_recipe
+from metaplan.recipes import RunConfig, dump_config
 from metaplan.recipes.config import TaskSetConfig
+from metaplan.runs.files import STATUS_FILE, settle, versions, write_text
+from metaplan.runs.tasks import choose_tasks, in_order_of_choice
 from metaplan.training import DpoSettings, SftSettings
 
-__all__ = ["Run", "choose_tasks", "versions"]
+__all__ = ["Run"]
 
-_PACKAGES = (
-    "alfworld", "textworld", "fast_downward_textworld", "torch", "transformers", "trl", "peft",
-    "accelerate", "datasets", "numpy", "scipy",
-)  # fmt: skip
+_SNAPSHOT_EVERY_S = 5.0
 T = TypeVar("T")
 
 
@@ -66,15 +63,16 @@ class Run:
     ) -> None:
         self.directory = Path(directory)
         self.progress: Progress = progress or SilentProgress()
-        self.config = _settle(config, self.directory)
+        self.config = settle(config, self.directory)
         self.benchmark: Benchmark = get_benchmark(self.config.benchmark)
         self.store = RunStore(self.directory)
         self._runner = asyncio.Runner()
         self._pool: EnvironmentPool | None = None
         self._models: list[ChatModel] = []
-        _write(self.directory / "config.yaml", dump_config(self.config))
+        self._snapshot_due = 0.0 if is_network_mount(self.directory) else None
+        write_text(self.directory / "config.yaml", dump_config(self.config))
         facts = json.dumps(versions(self.benchmark, self._task_sets()), indent=2)
-        _write(self.directory / "versions.json", facts + "\n")
+        write_text(self.directory / "versions.json", facts + "\n")
 
     def __enter__(self) -> Self:
         return self
@@ -178,6 +176,7 @@ class Run:
                         tracker.advance(0, void=void)
                         return
                     rewards.append(episode.reward)
+                    self._write_snapshot()
                     tracker.advance(reward=sum(rewards) / len(rewards))
 
                 return await runner.run(specs, purpose=purpose, on_episode=on_episode)
@@ -224,8 +223,16 @@ class Run:
         finally:
             self.store.add_stage_time(name, time.monotonic() - started)
         self.store.finish_stage(name, result)
+        self._write_snapshot()
         facts = ", ".join(f"{value} {key.replace('_', ' ')}" for key, value in result.items())
         self.progress.say(f"{name}: {facts} ({time.monotonic() - started:.1f} s)")
+
+    def _write_snapshot(self) -> None:
+        """On network mounts, where the database can't be shared, `status` reads a file."""
+        if self._snapshot_due is None or time.monotonic() < self._snapshot_due:
+            return
+        self._snapshot_due = time.monotonic() + _SNAPSHOT_EVERY_S
+        write_text(self.directory / STATUS_FILE, self.store.status().model_dump_json())
 
     def fine_tune(
         self,
@@ -331,7 +338,7 @@ class Run:
     def explored_tasks(self) -> dict[str, Task]:
         """The training tasks that are explored: a prefix of them in the order of choice."""
         tasks = self.train_tasks()
-        keys = _in_order_of_choice(tasks, self.config.seed)[: self.config.explore.tasks]
+        keys = in_order_of_choice(tasks, self.config.seed)[: self.config.explore.tasks]
         return {key: tasks[key] for key in sorted(keys)}
 
     def evaluation_tasks(self) -> dict[str, dict[str, Task]]:
@@ -364,72 +371,3 @@ class Run:
                 tracker.advance()
 
             await for_each(tasks, read, limit=self.config.runtime.concurrency)
-
-
-def choose_tasks(tasks: Iterable[Task], count: int | None, seed: int) -> list[Task]:
-    """The first `count` tasks in an order drawn by seed and keys; returned sorted by key.
-
-    A larger count contains a smaller one, and the choice does not depend on the listing's order.
-
-    Raises:
-        UserError: There are no tasks, or fewer than `count`.
-    """
-    found = {task.key: task for task in tasks}
-    if not found or (count is not None and count > len(found)):
-        raise UserError(
-            f"{count or 'some'} tasks are wanted, but the task set has {len(found)}; lower the "
-            f"count in the recipe, or look at 'metaplan data check'"
-        )
-    return [found[key] for key in sorted(_in_order_of_choice(found, seed)[:count])]
-
-
-def _in_order_of_choice(keys: Iterable[str], seed: int) -> list[str]:
-    return sorted(keys, key=lambda key: digest(seed, key))
-
-
-def versions(benchmark: Benchmark, task_sets: Iterable[str]) -> dict[str, Any]:
-    """What shapes a number beside the configuration: packages, platform, data."""
-    return {
-        "metaplan": __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
-        "benchmark": {name: dict(benchmark.fingerprint(name)) for name in task_sets},
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _settle(config: RunConfig | None, directory: Path) -> RunConfig:
-    """The configuration to go on with.
-
-    Raises:
-        RunError: There is none, or it differs from the directory's in shaping fields.
-    """
-    path = directory / "config.yaml"
-    if not path.exists():
-        if config is None:
-            raise RunError(f"{directory} holds no run: name a recipe to start one")
-        return config
-    kept = load_recipe(path)
-    if config is None:
-        return kept
-    changes = changed_fields(kept, config)
-    if changes:
-        raise RunError(
-            f"{directory} holds a run with another configuration; these fields shape its numbers "
-            f"and can't change:\n  " + "\n  ".join(changes) + "\nUse another --out directory, or "
-            "the run's own values (config.yaml)"
-        )
-    return config
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)

@@ -42,7 +42,7 @@ def write_game(scenario: Scenario, seed: int) -> dict[str, Any]:
         MissingDependencyError: ``alfworld`` is not installed.
     """
     try:
-        from alfworld.gen.goal_library import gdict  # noqa: PLC0415
+        from alfworld.gen.goal_library import gdict
     except ModuleNotFoundError as error:
         raise MissingDependencyError("alfworld", "alfworld") from error
     goal = scenario.goal

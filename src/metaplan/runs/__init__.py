@@ -1,0 +1,15 @@
+"""Runs: a directory that holds one experiment whole, and what its stages share."""
+
+from metaplan.runs.dry_run import PlannedEpisodes, planned_episodes
+from metaplan.runs.files import check_resumable, read_status
+from metaplan.runs.run import Run
+from metaplan.runs.tasks import choose_tasks
+
+__all__ = [
+    "PlannedEpisodes",
+    "Run",
+    "check_resumable",
+    "choose_tasks",
+    "planned_episodes",
+    "read_status",
+]

@@ -1,0 +1,130 @@
+"""What a run would do, before it does it: tasks, episodes, turns, tokens, time, what is there."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from metaplan.agents import PromptProfile
+from metaplan.core import Task
+from metaplan.environments import Benchmark, get_benchmark
+from metaplan.episodes import EpisodeSummary, RunStatus
+from metaplan.recipes import RunConfig
+from metaplan.recipes.config import TaskSetConfig
+from metaplan.runs.files import read_status
+from metaplan.runs.tasks import choose_tasks
+
+__all__ = ["PlannedEpisodes", "planned_episodes"]
+
+_CHARACTERS_PER_TOKEN = 4.0
+_OBSERVATION_TOKENS = 40
+_REPLY_TOKENS = 30
+_INSTRUCTION_TOKENS = 150
+_ENVIRONMENT_S_PER_TURN = 0.015
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedEpisodes:
+    """Upper bounds for one purpose: equal plans share episodes, and most episodes end early.
+
+    Attributes:
+        done: Episodes of this purpose that the run has.
+        turns: Episodes to play × turns each.
+        turns_each: Measured in this run where it has episodes, else the step limit.
+        prompt_tokens: Sent to the agent over all turns; a prefix cache saves most of them.
+        environment_s: Seconds of environment work on this machine's cores.
+    """
+
+    purpose: str
+    tasks: int
+    episodes: int
+    done: int
+    turns: int
+    turns_each: float
+    prompt_tokens: int
+    completion_tokens: int
+    environment_s: float
+
+    @property
+    def missing(self) -> int:
+        """Episodes still to play."""
+        return max(self.episodes - self.done, 0)
+
+
+def planned_episodes(config: RunConfig, directory: Path) -> list[PlannedEpisodes]:
+    """What exploration and evaluation would play.
+
+    Token counts are estimates: a token is 4 characters, a reply 30 tokens, an observation 40, a
+    task's text 150; environment work is 15 ms a turn.
+
+    Args:
+        config: The run.
+        directory: Its directory; need not exist.
+    """
+    benchmark = get_benchmark(config.benchmark)
+    status = read_status(directory) if (directory / "run.db").exists() else None
+    explore, evaluate = config.explore, config.evaluate
+    trained = _tasks(config, benchmark, config.tasks.train)
+    explored = trained[: explore.tasks]
+    tests = [
+        task
+        for split in config.tasks.evaluate.values()
+        for task in _tasks(config, benchmark, split)
+    ]
+    each = explore.plans_per_task * explore.episodes_per_plan
+    arms = len(evaluate.methods) * evaluate.episodes_per_task
+    return [
+        _planned(config, benchmark, explored, each, _summary(status, "explore")),
+        _planned(config, benchmark, tests, arms, _summary(status, "evaluate")),
+    ]
+
+
+def _tasks(config: RunConfig, benchmark: Benchmark, task_set: TaskSetConfig) -> list[Task]:
+    return choose_tasks(benchmark.tasks(task_set.task_set), task_set.count, config.seed)
+
+
+def _summary(status: RunStatus | None, purpose: str) -> EpisodeSummary:
+    """What is there of a purpose; zeros where nothing is."""
+    for summary in status.episodes if status else ():
+        if summary.purpose == purpose:
+            return summary
+    return EpisodeSummary(
+        purpose=purpose,
+        episodes=0,
+        reward=0.0,
+        success=0.0,
+        steps=0.0,
+        prompt_tokens=0,
+        completion_tokens=0,
+    )
+
+
+def _planned(
+    config: RunConfig,
+    benchmark: Benchmark,
+    tasks: list[Task],
+    each: int,
+    there: EpisodeSummary,
+) -> PlannedEpisodes:
+    limit = max((benchmark.step_limit(task) for task in tasks), default=0)
+    turns_each = there.steps if there.episodes else float(limit)
+    missing = max(len(tasks) * each - there.episodes, 0)
+    turns = round(missing * turns_each)
+    first = _INSTRUCTION_TOKENS
+    if config.agent.profile is PromptProfile.PAPER and tasks:
+        prompt = benchmark.prompts.instruction + benchmark.example(tasks[0])
+        first += round(len(prompt) / _CHARACTERS_PER_TOKEN)
+    growth = _OBSERVATION_TOKENS + _REPLY_TOKENS
+    workers = config.runtime.workers or os.cpu_count() or 1
+    return PlannedEpisodes(
+        purpose=there.purpose,
+        tasks=len(tasks),
+        episodes=len(tasks) * each,
+        done=there.episodes,
+        turns=turns,
+        turns_each=turns_each,
+        prompt_tokens=round(turns * (first + growth * turns_each / 2)),
+        completion_tokens=turns * _REPLY_TOKENS,
+        environment_s=turns * _ENVIRONMENT_S_PER_TURN / workers,
+    )

@@ -1,0 +1,94 @@
+"""The files of a run directory beside its database: configuration, versions, status."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from metaplan import __version__
+from metaplan.core import RunError
+from metaplan.environments import Benchmark
+from metaplan.episodes import RunStatus, RunStore, is_network_mount
+from metaplan.recipes import RunConfig, changed_fields, load_recipe
+
+__all__ = ["check_resumable", "read_status", "settle", "versions", "write_text"]
+
+STATUS_FILE = "status.json"
+_PACKAGES = (
+    "alfworld", "textworld", "fast_downward_textworld", "torch", "transformers", "trl", "peft",
+    "accelerate", "datasets", "numpy", "scipy",
+)  # fmt: skip
+
+
+def read_status(directory: Path) -> RunStatus:
+    """How a run is doing, while it runs or after.
+
+    Raises:
+        RunError: The directory holds no run.
+    """
+    snapshot = directory / STATUS_FILE
+    if is_network_mount(directory) and snapshot.exists():
+        return RunStatus.model_validate_json(snapshot.read_text("utf-8"))
+    with RunStore(directory, read_only=True) as store:
+        return store.status()
+
+
+def versions(benchmark: Benchmark, task_sets: Iterable[str]) -> dict[str, Any]:
+    """What shapes a number beside the configuration: packages, platform, data."""
+    return {
+        "metaplan": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
+        "benchmark": {name: dict(benchmark.fingerprint(name)) for name in task_sets},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def settle(config: RunConfig | None, directory: Path) -> RunConfig:
+    """The configuration to go on with.
+
+    Raises:
+        RunError: There is none, or it differs from the directory's in shaping fields.
+    """
+    if config is not None:
+        check_resumable(config, directory)
+        return config
+    path = directory / "config.yaml"
+    if not path.exists():
+        raise RunError(f"{directory} holds no run: name a recipe to start one")
+    return load_recipe(path)
+
+
+def check_resumable(config: RunConfig, directory: Path) -> None:
+    """Refuses to go on with another experiment's directory.
+
+    Raises:
+        RunError: Names the shaping fields that differ.
+    """
+    path = directory / "config.yaml"
+    if not path.exists():
+        return
+    changes = changed_fields(load_recipe(path), config)
+    if changes:
+        raise RunError(
+            f"{directory} holds a run with another configuration; these fields shape its numbers "
+            f"and can't change:\n  " + "\n  ".join(changes) + "\nUse another --out directory, or "
+            "the run's own values (config.yaml)"
+        )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file that appears whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, "utf-8")
+    partial.replace(path)
