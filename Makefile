@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test check install docs clean
+.PHONY: help demo test check install docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,8 +26,9 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/mkdocs build --strict --quiet
 
-docs: $(VENV)/.installed-docs
+docs: $(VENV)/.installed-dev
 	$(BIN)/mkdocs build --strict
 
 install: $(VENV)/.installed
@@ -47,10 +48,6 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "Installing test tools into $(VENV)."
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[alfworld,train,report,dev]"
-	@touch $@
-
-$(VENV)/.installed-docs: $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
 	@touch $@
 
 clean:
