@@ -36,11 +36,13 @@ def compare_planners(run: Run, planners: Mapping[str, Path | None]) -> Compariso
 
     Args:
         run: With the recipe's splits, methods and agent.
-        planners: Method to planner directory; None plays without plans.
+        planners: Method to planner directory; None plays without plans. Those that the recipe
+            compares are played.
     """
     agent = run.agent(run.config.evaluate.temperature)
     splits = run.evaluation_tasks()
-    chosen = {method: planners[method] for method in run.config.evaluate.methods}
+    methods = run.config.evaluate.methods
+    chosen = {method: planners[method] for method in methods if method in planners}
     with run.stage("evaluate") as result:
         planned: dict[tuple[str, str], list[EpisodeSpec]] = {}
         unreadable = 0
