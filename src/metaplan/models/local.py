@@ -73,7 +73,7 @@ class LocalModel:
         name: str | None = None,
     ) -> None:
         path = Path(path)
-        self._weights = _weights_digest(path)
+        self._weights = weights_digest(path)
         self._model, self._tokenizer = _load(path, device)
         self._context = int(self._model.config.get_text_config().max_position_embeddings)
         self._ends = _end_tokens(self._model, self._tokenizer)
@@ -116,7 +116,7 @@ class LocalModel:
             )
         seed = random.getrandbits(31) if sampling.seed is None else sampling.seed
         rows = [
-            _Row(prompt, sampling, random.Random(seed_from(seed, at)))  # noqa: S311
+            _Row(prompt, sampling, random.Random(seed_from(seed, prompt, at)))  # noqa: S311
             for at in range(n)
         ]
         with self._lock:
@@ -294,7 +294,7 @@ def _load(path: Path, device: str) -> tuple[Any, Any]:
     return model.to(device).eval(), tokenizer
 
 
-def _weights_digest(path: Path) -> str:
+def weights_digest(path: Path) -> str:
     """Hash of all files that shape what the model says; one pass over the bytes."""
     weights = sorted(path.glob("*.safetensors"))
     if not weights:
