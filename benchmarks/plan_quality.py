@@ -5,9 +5,9 @@ Usage: python benchmarks/plan_quality.py [TASKS] [TASK_SET]
 Plays household games with the rule-based plan follower at temperature 0.7, once with each of:
 no plan; the seed plan (the summary of the expert's trajectory on this very task); the seed plan
 with its place replaced by another kind of place in the room; the seed plan without a step that the
-task needs (cleaning, heating, cooling, the lamp, the second object; the simplest tasks have none
-tasks). The follower obeys plans by construction: the table says how strongly, and is no claim about
-language models.
+task needs (cleaning, heating, cooling, the lamp, the second object; tasks without such a step are
+left out). The follower obeys plans by construction: the table says how strongly, and is no claim
+about language models.
 """
 
 from __future__ import annotations
