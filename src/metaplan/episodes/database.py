@@ -57,49 +57,20 @@ class Database:
         read_only: Takes no lock, writes nothing.
 
     Raises:
-        RunError: Another process runs in this directory, there is no run, or the file is
-            damaged; the message says what to do.
+        RunError: Another process runs in this directory, there is no run, or the file can't be
+            used; the message says what to do.
     """
 
     def __init__(self, directory: Path, *, read_only: bool) -> None:
         self.path = directory / "run.db"
-        self._lock: int | None = None
-        if read_only:
-            if not self.path.exists():
-                raise RunError(f"{directory} holds no run (there is no run.db in it)")
-        else:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(directory)
+        if read_only and not self.path.exists():
+            raise RunError(f"{directory} holds no run (there is no run.db in it)")
+        self._lock = None if read_only else _take_lock(directory)
         try:
-            self._connection = self._open(read_only)
+            self._connection = _connect(self.path, read_only)
         except BaseException:
             self._unlock()
             raise
-
-    def _open(self, read_only: bool) -> sqlite3.Connection:
-        address = f"{self.path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
-        try:
-            connection = sqlite3.connect(address, uri=True, isolation_level=None)
-            connection.execute("PRAGMA busy_timeout = 10000")
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version == 0 and not read_only:
-                if not is_network_mount(self.path):
-                    connection.execute("PRAGMA journal_mode = WAL")
-                connection.executescript(
-                    f"BEGIN;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
-                )
-            elif version != SCHEMA_VERSION:
-                raise RunError(
-                    f"{self.path} has format {version}, this Metaplan reads {SCHEMA_VERSION}: use "
-                    f"the version that wrote it (see versions.json), or another --out directory"
-                )
-            connection.execute("PRAGMA synchronous = NORMAL")
-        except sqlite3.DatabaseError as error:
-            raise RunError(
-                f"{self.path} can't be read as a run's database ({error}). Nothing was changed. "
-                f"Try 'sqlite3 run.db .recover', or move the file away to start over"
-            ) from None
-        return connection
 
     def close(self) -> None:
         """Closes the file and gives up the lock. Safe to call twice."""
@@ -120,10 +91,10 @@ class Database:
         try:
             return self._connection.execute(statement, values).fetchall()
         except sqlite3.DatabaseError as error:
-            raise RunError(f"{self.path} is damaged ({error}); 'sqlite3 run.db .recover'") from None
+            raise _unusable(self.path, error) from None
 
     def write(self, *statements: tuple[str, Sequence[Any]]) -> None:
-        """Commits statements in one transaction.
+        """Commits statements in one transaction: all of them or, when it raises, none.
 
         Raises:
             RunError: The disk is full, or the file can't be written.
@@ -139,25 +110,113 @@ class Database:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-        except sqlite3.DatabaseError as error:
+        except sqlite3.OperationalError as error:
             raise RunError(
                 f"can't write to {self.path}: {error}. What was committed is safe; free some disk "
                 f"space or put the permissions right, then run the same command again to resume"
             ) from None
+        except sqlite3.DatabaseError as error:
+            raise _unusable(self.path, error) from None
 
 
-def _lock(directory: Path) -> int:
+def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
+    """Opens the file and makes sure that it is a run's.
+
+    Raises:
+        RunError: It is not, or it can't be read.
+    """
+    try:
+        connection = sqlite3.connect(_address(path, read_only), uri=True, isolation_level=None)
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from None
+    try:
+        connection.execute("PRAGMA busy_timeout = 10000")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        _check_version(path, version, read_only)
+        if not read_only:
+            _choose_journal(connection, path)
+        if version == 0:
+            connection.executescript(
+                f"BEGIN;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
+            )
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise _unusable(path, error) from None
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _address(path: Path, read_only: bool) -> str:
+    """SQLite's address of the file.
+
+    Reading a WAL database makes a file beside it, which can't be done in a directory without
+    write permission (an archived run). Without a log to read the file alone is the whole truth.
+    """
+    mode = "ro" if read_only else "rwc"
+    log = path.with_name(path.name + "-wal")
+    alone = read_only and not os.access(path.parent, os.W_OK) and not log.exists()
+    return f"{path.absolute().as_uri()}?mode={mode}" + ("&immutable=1" if alone else "")
+
+
+def _check_version(path: Path, version: int, read_only: bool) -> None:
+    if version == 0 and read_only:
+        raise RunError(f"{path} holds nothing yet: the run was interrupted at its very start")
+    if version not in {0, SCHEMA_VERSION}:
+        raise RunError(
+            f"{path} has format {version}, this Metaplan reads {SCHEMA_VERSION}: use the version "
+            f"that wrote it (see versions.json), or another --out directory"
+        )
+
+
+def _choose_journal(connection: sqlite3.Connection, path: Path) -> None:
+    """Each time anew, for a run directory may have been moved.
+
+    A killed process damages neither journal. After a power cut WAL loses the last moments at
+    most; the rollback journal needs to wait for the disk at every commit to be safe.
+    """
+    if is_network_mount(path.parent):
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA synchronous = FULL")
+    else:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> RunError:
+    """Says what to do about a file that can't be used, by what is wrong with it."""
+    if isinstance(error, sqlite3.OperationalError):
+        return RunError(
+            f"can't use {path}: {error}. Look at its permissions and at the free disk space"
+        )
+    return RunError(
+        f"{path} is damaged or no run's database ({error}). Nothing was changed. Save what can be "
+        f"read with: sqlite3 {path} .recover | sqlite3 recovered.db; or move the file away to "
+        f"start over"
+    )
+
+
+def _take_lock(directory: Path) -> int:
     """Takes the run's lock; the kernel frees it when the process ends, however it ends."""
-    descriptor = os.open(directory / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    path = directory / "run.lock"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise RunError(f"can't run in {directory}: {error.strerror} ({error.filename})") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+    except BlockingIOError:
         holder = os.read(descriptor, 20).decode(errors="replace").strip()
         os.close(descriptor)
         raise RunError(
             f"another process (pid {holder or 'unknown'}) is running in {directory}; wait for it, "
             f"or use another --out directory"
         ) from None
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, str(os.getpid()).encode())
+    except OSError as error:
+        os.close(descriptor)
+        raise RunError(f"can't lock {path}: {error.strerror}") from None
     return descriptor

@@ -16,8 +16,9 @@ class RetryPolicy(Record):
         attempts: Most tries of one episode in one run of the program, the first included.
         first_wait_s: Seconds before the second try.
         longest_wait_s: No wait is longer.
-        give_up_after: This many void attempts in a row, over all episodes, mean that the model or
-            the environment is gone: the run stops with a message instead of wearing on.
+        give_up_after: This many void attempts in a row, over all episodes and beyond those in
+            flight (which one cause can void at once), mean that the model or the environment is
+            gone: the run stops with a message instead of wearing on.
     """
 
     attempts: int = Field(default=4, ge=1)

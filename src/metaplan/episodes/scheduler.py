@@ -70,12 +70,13 @@ class EpisodeRunner:
             on_episode: Called after each commit and after each void attempt.
 
         Raises:
-            RunError: Too many void attempts in a row; nothing that finished is lost.
+            RunError: Too many void attempts in a row, or all episodes came to nothing; nothing
+                that finished is lost.
         """
         target = {spec.key: spec for spec in specs}
         finished = self.store.finished_keys()
         missing = [spec for key, spec in target.items() if key not in finished]
-        health = _Health(self.retry.give_up_after)
+        health = _Health(self.retry.give_up_after + self.concurrency)
         void: list[str] = []
 
         async def attempt(spec: EpisodeSpec) -> None:
@@ -83,6 +84,8 @@ class EpisodeRunner:
                 void.append(spec.key)
 
         await for_each(missing, attempt, limit=self.concurrency)
+        if target and len(void) == len(target):
+            raise health.error(f"all {len(target)} episodes came to nothing")
         return EpisodesDone(
             planned=len(target), resumed=len(target) - len(missing), void=tuple(void)
         )
@@ -119,6 +122,7 @@ class _Health:
     def __init__(self, give_up_after: int) -> None:
         self._give_up_after = give_up_after
         self._voids_in_a_row = 0
+        self._last = ""
 
     def note(self, episode: Episode) -> None:
         """Counts void attempts in a row.
@@ -130,9 +134,13 @@ class _Health:
             self._voids_in_a_row = 0
             return
         self._voids_in_a_row += 1
+        self._last = f"{episode.stop_reason.value}: {episode.cause}"
         if self._voids_in_a_row >= self._give_up_after:
-            raise RunError(
-                f"{self._voids_in_a_row} attempts in a row came to nothing; the last one: "
-                f"{episode.stop_reason.value}: {episode.cause}. Finished episodes are saved; put "
-                f"the cause right and run the same command again to resume"
-            )
+            raise self.error(f"{self._voids_in_a_row} attempts in a row came to nothing")
+
+    def error(self, what: str) -> RunError:
+        """What happened, with the last cause and what to do."""
+        return RunError(
+            f"{what}; the last cause: {self._last}. Finished episodes are saved; put the cause "
+            f"right and run the same command again to resume"
+        )

@@ -33,10 +33,15 @@ _EPISODE_COLUMNS = (
 
 
 class EpisodeSummary(Record):
-    """What the finished episodes of one purpose add up to; means are per episode."""
+    """What the finished episodes of one purpose add up to; means are per episode.
+
+    Attributes:
+        missing: Of those that were planned last, how many are not finished.
+    """
 
     purpose: str
     episodes: int
+    missing: int = 0
     reward: float
     success: float
     steps: float
@@ -105,43 +110,41 @@ class RunStore:
             ("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, json.dumps(value)))
         )
 
-    def stage_result(self, name: str) -> dict[str, Any] | None:
-        """What a finished stage left; None while it is not finished."""
-        rows = self._database.read("SELECT result FROM stages WHERE name = ?", name)
-        return json.loads(rows[0][0]) if rows and rows[0][0] else None
+    def begin_stage(self, name: str) -> None:
+        """Notes that a stage is under way; also one that was finished, for a run may grow."""
+        self._database.write(
+            (
+                "INSERT INTO stages (name, seconds) VALUES (?, 0) "
+                "ON CONFLICT (name) DO UPDATE SET result = NULL",
+                (name,),
+            )
+        )
 
     def finish_stage(self, name: str, result: dict[str, Any]) -> None:
         """Keeps what a stage left."""
         self._database.write(
-            (
-                "INSERT INTO stages (name, seconds, result) VALUES (?, 0, ?) "
-                "ON CONFLICT (name) DO UPDATE SET result = excluded.result",
-                (name, json.dumps(result)),
-            )
+            ("UPDATE stages SET result = ? WHERE name = ?", (json.dumps(result), name))
         )
 
     def add_stage_time(self, name: str, seconds: float) -> None:
         """Adds the time that a stage took in this process, finished or interrupted."""
         self._database.write(
-            (
-                "INSERT INTO stages (name, seconds) VALUES (?, ?) "
-                "ON CONFLICT (name) DO UPDATE SET seconds = seconds + excluded.seconds",
-                (name, seconds),
-            )
+            ("UPDATE stages SET seconds = seconds + ? WHERE name = ?", (seconds, name))
         )
 
-    def stages(self) -> dict[str, float]:
-        """Seconds spent in each stage so far, in the order in which they began."""
-        return dict(self._database.read("SELECT name, seconds FROM stages ORDER BY rowid"))
+    def stages(self) -> dict[str, StageStatus]:
+        """How far each stage is, in the order in which they began."""
+        rows = self._database.read("SELECT name, seconds, result FROM stages ORDER BY rowid")
+        return {
+            name: StageStatus(seconds=seconds, result=json.loads(result) if result else None)
+            for name, seconds, result in rows
+        }
 
     def status(self) -> RunStatus:
         """How the run is doing."""
         return RunStatus(
             at=time.time(),
-            stages={
-                name: StageStatus(seconds=seconds, result=self.stage_result(name))
-                for name, seconds in self.stages().items()
-            },
+            stages=self.stages(),
             episodes=tuple(self._summaries()),
             rate=self._recent_rate(),
             void=self.void_causes(),
@@ -251,6 +254,19 @@ class RunStore:
         """Keys of all finished episodes."""
         return {key for (key,) in self._database.read("SELECT key FROM episodes")}
 
+    def set_missing(self, purpose: str, missing: int) -> None:
+        """Notes how many episodes are about to be played, so that `status` can say what is left.
+
+        Args:
+            purpose: As in `add_episode`.
+            missing: Planned episodes that are not finished.
+        """
+        self.set_fact(f"target/{purpose}", self._count(purpose) + missing)
+
+    def _count(self, purpose: str) -> int:
+        rows = self._database.read("SELECT COUNT(*) FROM episodes WHERE purpose = ?", purpose)
+        return int(rows[0][0])
+
     def episodes(self, keys: Iterable[str]) -> Iterator[Episode]:
         """Those of the given episodes that are finished, in the order of the keys."""
         for key in keys:
@@ -282,8 +298,21 @@ class RunStore:
             "SELECT purpose, COUNT(*), AVG(reward), AVG(success), AVG(steps), SUM(prompt_tokens), "
             "SUM(completion_tokens) FROM episodes GROUP BY purpose ORDER BY MIN(rowid)"
         )
-        names = EpisodeSummary.model_fields
-        return [EpisodeSummary(**dict(zip(names, row, strict=True))) for row in rows]
+        return [
+            EpisodeSummary(
+                purpose=purpose,
+                episodes=episodes,
+                missing=max((self.fact(f"target/{purpose}") or 0) - episodes, 0),
+                reward=reward,
+                success=success,
+                steps=steps,
+                prompt_tokens=prompt_tokens,
+                completion_tokens=completion_tokens,
+            )
+            for (
+                purpose, episodes, reward, success, steps, prompt_tokens, completion_tokens
+            ) in rows
+        ]  # fmt: skip
 
     def void_causes(self) -> dict[str, int]:
         """How many attempts came to nothing, by stop reason and cause."""

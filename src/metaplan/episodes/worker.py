@@ -1,8 +1,8 @@
 """An environment worker: a process that holds loaded tasks and running environments.
 
-Started as ``python -m metaplan.episodes.worker FD``, where FD is a connected socket inherited
-from the parent. Requests and replies are length-prefixed pickles between these two processes
-alone. When the parent is gone, the socket ends, and so does the worker: no orphans.
+`main` is started with the number of a connected socket that is inherited from the parent. Requests and replies are length-prefixed pickles between these two processes
+alone. When the parent is gone, the socket ends, and so does the worker; a watchdog ends one that
+is too busy to notice: no orphans.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ import signal
 import socket
 import struct
 import sys
+import threading
+import time
 from collections import OrderedDict
 from typing import Any
 
 from metaplan.core import Task
 from metaplan.environments import Environment, LoadedTask, get_benchmark
 
-__all__ = ["FRAME_HEADER", "LOADED_TASKS_KEPT"]
+__all__ = ["FRAME_HEADER", "LOADED_TASKS_KEPT", "main"]
 
 FRAME_HEADER = struct.Struct("!Q")
 LOADED_TASKS_KEPT = 32
+_WATCH_EVERY_S = 1.0
 
 
 class _Worker:
@@ -86,27 +89,37 @@ def serve(descriptor: int) -> None:
                 request, operation, arguments = pickle.loads(_read_exactly(stream, size))  # noqa: S301
             except (EOFError, ConnectionError):
                 return
-            try:
-                answer = (request, True, getattr(worker, operation)(*arguments))
-            except Exception as error:
-                answer = (request, False, f"{type(error).__name__}: {error}")
-            payload = pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL)
+            payload = _answer(worker, request, operation, arguments)
             try:
                 stream.write(FRAME_HEADER.pack(len(payload)) + payload)
                 stream.flush()
-            except (BrokenPipeError, ConnectionError):
+            except ConnectionError:
                 return
+
+
+def _answer(worker: _Worker, request: int, operation: str, arguments: tuple[Any, ...]) -> bytes:
+    """The pickled reply; whatever an environment raises is a fault with its cause."""
+    try:
+        value = getattr(worker, operation)(*arguments)
+        return pickle.dumps((request, True, value), protocol=pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        cause = f"{type(error).__name__}: {error}"
+        return pickle.dumps((request, False, cause), protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def _end_with(parent: int) -> None:
+    """Ends this process when its parent is gone, also in the middle of an operation."""
+    while os.getppid() == parent:
+        time.sleep(_WATCH_EVERY_S)
+    os._exit(1)
 
 
 def main() -> None:
     """Entry point of the worker process."""
     # Ctrl-C goes to the whole process group; the parent decides when workers end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
     descriptor = int(sys.argv[1])
     # What a library prints must not end up among the parent's output.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     serve(descriptor)
-
-
-if __name__ == "__main__":
-    main()

@@ -11,7 +11,7 @@ from metaplan.core import EpisodeSpec, MetaPlan, Task
 from metaplan.evaluation.evaluate import evaluate
 from metaplan.evaluation.records import Arm, Results
 from metaplan.planners import write_jsonl
-from metaplan.runs import Run
+from metaplan.runs import Run, sample_plans
 
 __all__ = ["Comparison", "compare_planners"]
 
@@ -46,9 +46,11 @@ def compare_planners(run: Run, planners: Mapping[str, Path | None]) -> Compariso
     with run.stage("evaluate") as result:
         planned: dict[tuple[str, str], list[EpisodeSpec]] = {}
         unreadable = 0
+        every_task = {key: task for tasks in splits.values() for key, task in tasks.items()}
         for method, path in chosen.items():
+            written = _greedy_plans(run, path, every_task, f"{method} plans")
             for split, tasks in splits.items():
-                plans = _greedy_plans(run, path, tasks, f"{method} plans, {split}")
+                plans = {key: written[key] for key in tasks}
                 if path is not None:
                     unreadable += sum(plan is None for plan in plans.values())
                     _export(run, method, split, tasks, plans)
@@ -70,7 +72,7 @@ def compare_planners(run: Run, planners: Mapping[str, Path | None]) -> Compariso
 def _greedy_plans(run: Run, path: Path | None, tasks: Mapping[str, Task], label: str) -> Plans:
     if path is None:
         return dict.fromkeys(tasks)
-    samples = run.sample_plans(run.planner(path), tasks, count=1, temperature=0.0, label=label)
+    samples = sample_plans(run, path, tasks, count=1, temperature=0.0, label=label)
     return {key: group[0].plan for key, group in samples.items()}
 
 

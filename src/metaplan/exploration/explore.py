@@ -10,7 +10,7 @@ from metaplan.core import Episode, MetaPlan, PlanScore, PreferencePair
 from metaplan.exploration.pairs import best_plans, preference_pairs, read_pairs
 from metaplan.exploration.quality import exploration_specs, incomplete_plans, plan_scores
 from metaplan.planners import PlanSample, pair_line, plan_line, write_jsonl
-from metaplan.runs import Run
+from metaplan.runs import Run, sample_plans
 
 __all__ = ["dpo_dataset", "explore", "rft_dataset", "sample"]
 
@@ -23,8 +23,9 @@ def sample(run: Run, planner: Path) -> dict[str, list[PlanSample]]:
     """
     config = run.config.explore
     with run.stage("sample") as result:
-        samples = run.sample_plans(
-            run.planner(planner),
+        samples = sample_plans(
+            run,
+            planner,
             run.explored_tasks(),
             count=config.plans_per_task,
             temperature=config.temperature,

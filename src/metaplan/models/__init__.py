@@ -26,6 +26,7 @@ __all__ = [
     "ScriptedModel",
     "Usage",
     "cut_at_stop",
+    "weights_digest",
 ]
 
 _HOMES = {
@@ -33,6 +34,7 @@ _HOMES = {
     "LocalModel": "local",
     "PlanFollower": "follower",
     "ScriptedModel": "scripted",
+    "weights_digest": "local",
 }
 
 

@@ -30,7 +30,7 @@ from metaplan.models.contract import Completion, Message, Sampling, Usage, cut_a
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LocalModel"]
+__all__ = ["LocalModel", "weights_digest"]
 
 # Requests that coroutines make "at once" arrive some microseconds apart.
 _GATHER_S = 0.005
@@ -295,7 +295,11 @@ def _load(path: Path, device: str) -> tuple[Any, Any]:
 
 
 def weights_digest(path: Path) -> str:
-    """Hash of all files that shape what the model says; one pass over the bytes."""
+    """Hash of all files that shape what a model says; one pass over the bytes.
+
+    Raises:
+        DataError: `path` holds no model.
+    """
     weights = sorted(path.glob("*.safetensors"))
     if not weights:
         raise DataError(f"{path}: no model here (a directory with *.safetensors is needed)")

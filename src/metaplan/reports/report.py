@@ -84,7 +84,7 @@ def _facts(run: Run) -> RunFacts:
         recipe=run.config.name,
         date=datetime.datetime.now(tz=datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         machine=f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
-        stage_seconds=run.store.stages(),
+        stage_seconds={name: stage.seconds for name, stage in run.store.stages().items()},
         versions={**packages, **versions["packages"], **data},
         episodes={summary.purpose: summary.episodes for summary in run.store.status().episodes},
         void=run.store.void_causes(),

@@ -3,6 +3,7 @@
 from metaplan.runs.dry_run import PlannedEpisodes, planned_episodes
 from metaplan.runs.files import check_resumable, read_status
 from metaplan.runs.run import Run
+from metaplan.runs.sampling import sample_plans
 from metaplan.runs.tasks import choose_tasks
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     "choose_tasks",
     "planned_episodes",
     "read_status",
+    "sample_plans",
 ]

@@ -11,9 +11,8 @@ from metaplan.core import Task
 from metaplan.environments import Benchmark, get_benchmark
 from metaplan.episodes import EpisodeSummary, RunStatus
 from metaplan.recipes import RunConfig
-from metaplan.recipes.config import TaskSetConfig
 from metaplan.runs.files import read_status
-from metaplan.runs.tasks import choose_tasks
+from metaplan.runs.tasks import chosen_tasks
 
 __all__ = ["PlannedEpisodes", "planned_episodes"]
 
@@ -65,12 +64,12 @@ def planned_episodes(config: RunConfig, directory: Path) -> list[PlannedEpisodes
     benchmark = get_benchmark(config.benchmark)
     status = read_status(directory) if (directory / "run.db").exists() else None
     explore, evaluate = config.explore, config.evaluate
-    trained = _tasks(config, benchmark, config.tasks.train)
+    trained = chosen_tasks(benchmark, config.tasks.train, config.seed)
     explored = trained[: explore.tasks]
     tests = [
         task
         for split in config.tasks.evaluate.values()
-        for task in _tasks(config, benchmark, split)
+        for task in chosen_tasks(benchmark, split, config.seed)
     ]
     each = explore.plans_per_task * explore.episodes_per_plan
     arms = len(evaluate.methods) * evaluate.episodes_per_task
@@ -78,10 +77,6 @@ def planned_episodes(config: RunConfig, directory: Path) -> list[PlannedEpisodes
         _planned(config, benchmark, explored, each, _summary(status, "explore")),
         _planned(config, benchmark, tests, arms, _summary(status, "evaluate")),
     ]
-
-
-def _tasks(config: RunConfig, benchmark: Benchmark, task_set: TaskSetConfig) -> list[Task]:
-    return choose_tasks(benchmark.tasks(task_set.task_set), task_set.count, config.seed)
 
 
 def _summary(status: RunStatus | None, purpose: str) -> EpisodeSummary:

@@ -9,12 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from metaplan import __version__
-from metaplan.core import RunError
+from metaplan.core import ConfigError, RunError
 from metaplan.environments import Benchmark
 from metaplan.episodes import RunStatus, RunStore, is_network_mount
 from metaplan.recipes import RunConfig, changed_fields, load_recipe
+from metaplan.runs.tasks import chosen_tasks
 
-__all__ = ["check_resumable", "read_status", "settle", "versions", "write_text"]
+__all__ = [
+    "STATUS_FILE",
+    "check_inputs",
+    "check_resumable",
+    "read_status",
+    "settle",
+    "versions",
+    "write_text",
+]
 
 STATUS_FILE = "status.json"
 _PACKAGES = (
@@ -87,8 +96,34 @@ def check_resumable(config: RunConfig, directory: Path) -> None:
         )
 
 
+def check_inputs(config: RunConfig, benchmark: Benchmark) -> None:
+    """Makes sure, before any work, that what a configuration names is there.
+
+    Raises:
+        UserError: A task set does not exist or is too small, or a file is missing.
+    """
+    for wanted in (config.tasks.train, *config.tasks.evaluate.values()):
+        chosen_tasks(benchmark, wanted, config.seed)
+    named = {
+        "collect.seed_plans": config.collect.seed_plans,
+        "collect.trajectories": config.collect.trajectories,
+        "explore.pairs": config.explore.pairs,
+        "agent.path": config.agent.path,
+    }
+    for field, path in named.items():
+        if path is not None and not Path(path).exists():
+            raise ConfigError(f"{field}: there is no {path}")
+
+
 def write_text(path: Path, text: str) -> None:
-    """Writes a file that appears whole or not at all."""
+    """Writes a file that appears whole or not at all.
+
+    Raises:
+        RunError: It can't be written.
+    """
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(text, "utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise RunError(f"can't write {path}: {error.strerror}") from None

@@ -11,14 +11,14 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from metaplan.agents import Agent, PromptProfile
-from metaplan.core import Episode, EpisodeSpec, Task, digest
+from metaplan.core import Episode, EpisodeSpec, Task
 from metaplan.environments import Benchmark, get_benchmark
 from metaplan.episodes import (
     EnvironmentPool,
@@ -27,16 +27,13 @@ from metaplan.episodes import (
     Progress,
     RunStore,
     SilentProgress,
-    for_each,
     is_network_mount,
-    retried,
 )
 from metaplan.models import ChatModel, LocalModel, PlanFollower, Sampling
-from metaplan.planners import Planner, PlannerPrompt, PlanSample, new_planner_base, tune_planner
+from metaplan.planners import PlannerPrompt, new_planner_base, tune_planner
 from metaplan.recipes import RunConfig, dump_config
-from metaplan.recipes.config import TaskSetConfig
-from metaplan.runs.files import STATUS_FILE, settle, versions, write_text
-from metaplan.runs.tasks import choose_tasks, in_order_of_choice
+from metaplan.runs.files import STATUS_FILE, check_inputs, settle, versions, write_text
+from metaplan.runs.tasks import in_order_of_choice, read_tasks
 from metaplan.training import DpoSettings, SftSettings
 
 __all__ = ["Run"]
@@ -54,8 +51,9 @@ class Run:
         progress: Where to tell about long work.
 
     Raises:
-        ConfigError: `config` and the directory's configuration differ in shaping fields.
-        RunError: Another process runs in the directory, or it can't be read.
+        UserError: The configuration names something that is not there; nothing was written.
+        RunError: `config` and the directory's configuration differ in shaping fields, another
+            process runs in the directory, or it can't be read.
     """
 
     def __init__(
@@ -65,14 +63,19 @@ class Run:
         self.progress: Progress = progress or SilentProgress()
         self.config = settle(config, self.directory)
         self.benchmark: Benchmark = get_benchmark(self.config.benchmark)
+        check_inputs(self.config, self.benchmark)
+        facts = versions(self.benchmark, self._task_sets())
         self.store = RunStore(self.directory)
         self._runner = asyncio.Runner()
         self._pool: EnvironmentPool | None = None
-        self._models: list[ChatModel] = []
+        self._agent_model: ChatModel | None = None
         self._snapshot_due = 0.0 if is_network_mount(self.directory) else None
-        write_text(self.directory / "config.yaml", dump_config(self.config))
-        facts = json.dumps(versions(self.benchmark, self._task_sets()), indent=2)
-        write_text(self.directory / "versions.json", facts + "\n")
+        try:
+            write_text(self.directory / "config.yaml", dump_config(self.config))
+            write_text(self.directory / "versions.json", json.dumps(facts, indent=2) + "\n")
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -81,19 +84,22 @@ class Run:
         self.close()
 
     def close(self) -> None:
-        """Ends worker processes and models, closes the database. Safe to call twice."""
+        """Ends worker processes and the agent, closes the database. Safe to call twice."""
 
         async def stop() -> None:
             pool, self._pool = self._pool, None
             if pool is not None:
-                await pool.__aexit__(None, None, None)
-            models, self._models = self._models, []
-            for model in models:
+                await pool.close()
+            model, self._agent_model = self._agent_model, None
+            if model is not None:
                 await model.close()
 
-        self._runner.run(stop())
-        self._runner.close()
-        self.store.close()
+        try:
+            if self._pool is not None or self._agent_model is not None:
+                self._runner.run(stop())
+            self._runner.close()
+        finally:
+            self.store.close()
 
     def _task_sets(self) -> list[str]:
         sets = [self.config.tasks.train, *self.config.tasks.evaluate.values()]
@@ -111,23 +117,18 @@ class Run:
             runtime = self.config.runtime
             workers = runtime.workers or os.cpu_count() or 1
             self._pool = EnvironmentPool(workers, timeout_s=runtime.timeout_s)
-            await self._pool.__aenter__()
+            await self._pool.start()
         return self._pool
-
-    @cached_property
-    def _agent_model(self) -> ChatModel:
-        settings = self.config.agent
-        model: ChatModel
-        if settings.model == "local":
-            model = LocalModel(Path(settings.path or ""), max_batch=settings.max_batch)
-        else:
-            model = PlanFollower(settings.follower)
-        self._models.append(model)
-        return model
 
     def agent(self, temperature: float) -> Agent:
         """The agent of the configuration at a temperature: one for exploring, one for tests."""
         settings = self.config.agent
+        if self._agent_model is None:
+            self._agent_model = (
+                LocalModel(Path(settings.path or ""), max_batch=settings.max_batch)
+                if settings.model == "local"
+                else PlanFollower(settings.follower)
+            )
         agent = Agent(
             model=self._agent_model,
             sampling=Sampling(temperature=temperature, max_tokens=settings.max_tokens),
@@ -159,9 +160,15 @@ class Run:
             agent: Who acts.
             purpose: ``explore`` or ``evaluate``.
             label: For progress.
+
+        Raises:
+            RunError: Nothing works any more; what is finished is kept.
         """
         planned = {spec.key for spec in specs}
         done = len(planned & self.store.finished_keys())
+        if done == len(planned):
+            return EpisodesDone(planned=done, resumed=done, void=())
+        self.store.set_missing(purpose, len(planned) - done)
 
         async def play() -> EpisodesDone:
             runner = await self.episode_runner(agent)
@@ -202,12 +209,6 @@ class Run:
             max_tokens=settings.max_tokens,
         )
 
-    def planner(self, path: Path) -> Planner:
-        """A planner that this run has trained."""
-        model = LocalModel(path, max_batch=self.config.planner.max_batch)
-        self._models.append(model)
-        return Planner(model, PlannerPrompt.load(path))
-
     @property
     def datasets(self) -> Path:
         """Where training data and exports go."""
@@ -218,18 +219,20 @@ class Run:
         """Times a stage; what is put into the dictionary is kept when it finishes."""
         started = time.monotonic()
         result: dict[str, Any] = {}
+        self.store.begin_stage(name)
         try:
             yield result
         finally:
             self.store.add_stage_time(name, time.monotonic() - started)
         self.store.finish_stage(name, result)
-        self._write_snapshot()
+        self._write_snapshot(now=True)
         facts = ", ".join(f"{value} {key.replace('_', ' ')}" for key, value in result.items())
-        self.progress.say(f"{name}: {facts} ({time.monotonic() - started:.1f} s)")
+        said = f"{name}: {facts}" if facts else name
+        self.progress.say(f"{said} ({time.monotonic() - started:.1f} s)")
 
-    def _write_snapshot(self) -> None:
+    def _write_snapshot(self, *, now: bool = False) -> None:
         """On network mounts, where the database can't be shared, `status` reads a file."""
-        if self._snapshot_due is None or time.monotonic() < self._snapshot_due:
+        if self._snapshot_due is None or (not now and time.monotonic() < self._snapshot_due):
             return
         self._snapshot_due = time.monotonic() + _SNAPSHOT_EVERY_S
         write_text(self.directory / STATUS_FILE, self.store.status().model_dump_json())
@@ -279,61 +282,11 @@ class Run:
             return settings.base
         return new_planner_base(sft_dataset, self.directory / "planners" / "base", settings.scratch)
 
-    def sample_plans(
-        self,
-        planner: Planner,
-        tasks: Mapping[str, Task],
-        *,
-        count: int,
-        temperature: float,
-        label: str,
-    ) -> dict[str, list[PlanSample]]:
-        """Plans of a planner for tasks: those that the run has, and the missing ones drawn now.
-
-        Args:
-            planner: Who writes.
-            tasks: By key.
-            count: Samples per task.
-            temperature: 0 for greedy plans.
-            label: For progress.
-
-        Returns:
-            Exactly `count` samples for each task, by task key.
-        """
-        source = digest(planner.fingerprint, temperature, self.config.seed)
-        known = self.store.plan_samples(source)
-        missing = [task for key, task in tasks.items() if len(known.get(key, ())) < count]
-
-        async def draw_all() -> None:
-            with self.progress.track(label, len(tasks), len(tasks) - len(missing)) as tracker:
-
-                async def draw(task: Task) -> None:
-                    start = len(known.get(task.key, ()))
-                    drawn = await retried(
-                        lambda: planner.sample(
-                            task,
-                            count - start,
-                            temperature=temperature,
-                            seed=self.config.seed,
-                            start=start,
-                        ),
-                        self.config.runtime.retry,
-                    )
-                    self.store.add_plan_samples(source, drawn)
-                    tracker.advance()
-
-                await for_each(missing, draw, limit=self.config.runtime.concurrency)
-
-        if missing:
-            self.wait(draw_all())
-            known = self.store.plan_samples(source)
-        return {key: known[key][:count] for key in tasks}
-
     # -- tasks
 
     def train_tasks(self) -> dict[str, Task]:
         """Training tasks with their instructions."""
-        return self._with_instructions(self.config.tasks.train)
+        return read_tasks(self, self.config.tasks.train)
 
     def explored_tasks(self) -> dict[str, Task]:
         """The training tasks that are explored: a prefix of them in the order of choice."""
@@ -343,31 +296,5 @@ class Run:
 
     def evaluation_tasks(self) -> dict[str, dict[str, Task]]:
         """Tasks of each split, with their instructions."""
-        return {
-            split: self._with_instructions(task_set)
-            for split, task_set in self.config.tasks.evaluate.items()
-        }
-
-    def _with_instructions(self, task_set: TaskSetConfig) -> dict[str, Task]:
-        """A task's instruction is what one reset shows; it is read once and kept."""
-        chosen = choose_tasks(
-            self.benchmark.tasks(task_set.task_set), task_set.count, self.config.seed
-        )
-        known = self.store.tasks(task_set.task_set)
-        missing = [task for task in chosen if task.key not in known]
-        if missing:
-            self.wait(self._read_instructions(missing, len(chosen)))
-            known = self.store.tasks(task_set.task_set)
-        return {task.key: known[task.key] for task in chosen}
-
-    async def _read_instructions(self, tasks: list[Task], total: int) -> None:
-        pool = await self.pool()
-        label = f"reading {tasks[0].task_set} tasks"
-        with self.progress.track(label, total, total - len(tasks)) as tracker:
-
-            async def read(task: Task) -> None:
-                described = await retried(lambda: pool.describe(task), self.config.runtime.retry)
-                self.store.add_tasks([described])
-                tracker.advance()
-
-            await for_each(tasks, read, limit=self.config.runtime.concurrency)
+        splits = self.config.tasks.evaluate
+        return {split: read_tasks(self, wanted) for split, wanted in splits.items()}
