@@ -106,9 +106,9 @@ class EpisodeRunner:
                 open_environment=lambda: self.pool.open(spec.task),
             )
             self.store.add_episode(episode, purpose)
-            health.note(episode)
             if on_episode is not None:
                 on_episode(episode)
+            health.note(episode)
             if not episode.stop_reason.is_void:
                 return True
             if attempt < self.retry.attempts:

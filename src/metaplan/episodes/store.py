@@ -61,7 +61,7 @@ class RunStatus(Record):
 
     Attributes:
         at: Unix time of this status.
-        rate: Episodes per second, of the last minute in which any finished.
+        rate: Episodes per second, of the last minute in which any finished; 0 before the first.
         void: Attempts that came to nothing, by cause.
     """
 
@@ -262,6 +262,7 @@ class RunStore:
             missing: Planned episodes that are not finished.
         """
         self.set_fact(f"target/{purpose}", self._count(purpose) + missing)
+        self.set_fact("playing since", time.time())
 
     def _count(self, purpose: str) -> int:
         rows = self._database.read("SELECT COUNT(*) FROM episodes WHERE purpose = ?", purpose)
@@ -324,13 +325,11 @@ class RunStore:
         )
 
     def _recent_rate(self, window_s: float = 60.0) -> float:
-        """Episodes per second in the last `window_s` seconds before the newest one."""
-        ((count, seconds),) = self._database.read(
-            "SELECT COUNT(*), MAX(finished_at) - MIN(finished_at) FROM episodes WHERE finished_at "
-            "> (SELECT MAX(finished_at) FROM episodes) - ?",
-            window_s,
-        )
-        return float(count) / seconds if seconds else 0.0
+        """Episodes per second: of the last minute before the newest one, without pauses."""
+        ((newest,),) = self._database.read("SELECT MAX(finished_at) FROM episodes")
+        since = max(self.fact("playing since") or 0.0, (newest or 0.0) - window_s)
+        rows = self._database.read("SELECT COUNT(*) FROM episodes WHERE finished_at > ?", since)
+        return float(rows[0][0]) / (newest - since) if newest and newest > since else 0.0
 
 
 def _episode(row: tuple[Any, ...]) -> Episode:

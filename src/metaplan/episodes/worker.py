@@ -1,8 +1,8 @@
 """An environment worker: a process that holds loaded tasks and running environments.
 
-`main` is started with the number of a connected socket that is inherited from the parent. Requests and replies are length-prefixed pickles between these two processes
-alone. When the parent is gone, the socket ends, and so does the worker; a watchdog ends one that
-is too busy to notice: no orphans.
+`main` is started with the number of a connected socket that is inherited from the parent. Requests
+and replies are length-prefixed pickles between these two processes alone. When the parent is gone,
+the socket ends, and so does the worker; a watchdog ends one that is too busy to notice: no orphans.
 """
 
 from __future__ import annotations

@@ -269,7 +269,9 @@ class Run:
                 out,
                 settings,
                 prompt=self.planner_prompt,
-                on_log=lambda log: tracker.advance(1, loss=log["loss"]),
+                on_log=lambda log: tracker.advance(
+                    1, loss=log["loss"], total_steps=log["total_steps"]
+                ),
             )
             result.update(
                 examples=training.examples, updates=training.steps, truncated=training.truncated
