@@ -33,7 +33,7 @@ TASK_SETS = {
     "unseen": "room layouts and object-place goals that no other set shows, for evaluation",
 }
 
-DEFAULT_COUNTS = {"train": 2000, "validation": 200, "seen": 200, "unseen": 200}
+DEFAULT_COUNTS = {"train": 10000, "validation": 200, "seen": 200, "unseen": 200}
 
 _ONE_IN = 4
 # Of 60 salts, the one that comes closest to a quarter of the layouts in each kind of room, and
