@@ -34,6 +34,8 @@ __all__ = ["LocalModel", "weights_digest"]
 
 # Requests that coroutines make "at once" arrive some microseconds apart.
 _GATHER_S = 0.005
+# Of so small a model, threads wait for each other longer than they compute.
+_TINY_PARAMETERS = 2_000_000
 _SHAPING_FILES = ("config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja")
 
 
@@ -147,6 +149,10 @@ class LocalModel:
 
     def _work(self) -> None:
         """Generates batch after batch until closed."""
+        import torch
+
+        if self._model.num_parameters() < _TINY_PARAMETERS:
+            torch.set_num_threads(1)  # of this worker thread's computations
         while batch := self._next_batch():
             try:
                 self._generate(batch)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,7 @@ __all__ = ["OnLog", "fit"]
 OnLog = Callable[[dict[str, float]], None]
 
 _log = logging.getLogger(__name__)
+_TINY_PARAMETERS = 2_000_000
 _PACKAGES = ("metaplan", "torch", "transformers", "trl", "peft", "accelerate", "tokenizers")
 
 
@@ -61,7 +63,8 @@ def fit(
         arguments = _arguments(settings, limit, processes.num_processes, place.checkpoints)
         trainer = _trainer(model, tokenizer, examples, arguments, settings)
         _prepare_callbacks(trainer, on_log)
-        trainer.train(resume_from_checkpoint=place.last_checkpoint())
+        with _threads_for(model):
+            trainer.train(resume_from_checkpoint=place.last_checkpoint())
         _save_model(trainer, tokenizer, place.model, dtype)
     result = TrainingResult(
         method=method,
@@ -118,6 +121,24 @@ def _is_bf16(settings: TrainingSettings) -> bool:
 
     on_gpu = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     return on_gpu if settings.precision == "auto" else settings.precision == "bf16"
+
+
+@contextmanager
+def _threads_for(model: Any) -> Iterator[None]:
+    """One thread for a tiny model on a CPU.
+
+    Its matrices are too small to share: threads mostly wait for each other, and where another
+    program has one of the cores, two threads train three times slower than one.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    tiny = not torch.accelerator.is_available() and model.num_parameters() < _TINY_PARAMETERS
+    torch.set_num_threads(1 if tiny else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _count_truncated(examples: Sequence[Example], tokenizer: Any, limit: int) -> int:
