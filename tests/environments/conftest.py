@@ -1,11 +1,14 @@
 """A small hand-made ALFWorld game, and the real ones where they are."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from metaplan.environments.alfworld.stock import TEXTWORLD_BREAKS_ON
 
 TINY_PROBLEM = """
 (define (problem tiny) (:domain alfred)
@@ -67,7 +70,9 @@ def _tiny_game(grammar: str) -> dict[str, Any]:
     info = pytest.importorskip("alfworld.info", reason="the extra 'alfworld' is not installed")
     text = Path(info.ALFRED_TWL2_PATH).read_text("utf-8")
     text = text.replace("UNKNOWN GOAL", "put some pencil in drawer")
-    if grammar == "put":
+    if grammar == "put":  # no official family: TextWorld has to vouch for it
+        if sys.version_info >= TEXTWORLD_BREAKS_ON:
+            pytest.skip("TextWorld itself can't play on this Python")
         text = text.replace("move {o} to {r}", "put {o} in/on {r}")
         text = text.replace("You arrive at {r.name}.", "You arrive at {lend.name}.")
     return {

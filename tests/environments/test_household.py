@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from metaplan.core import DataError, Task, digest
 from metaplan.environments import household
 from metaplan.environments.alfworld.game import LoadedGame
+from metaplan.environments.alfworld.stock import TEXTWORLD_BREAKS_ON
 from metaplan.environments.check import check_environment
 from metaplan.environments.household.catalogue import AFFORDANCES, LAMP, OPENABLE, read_world
 from metaplan.environments.household.houses import places_in
@@ -62,6 +63,9 @@ def test_walkthroughs_solve_games_and_none_is_solved_before_its_last_action(task
         assert all(result.valid for result in results)
 
 
+@pytest.mark.skipif(
+    sys.version_info >= TEXTWORLD_BREAKS_ON, reason="TextWorld itself can't play on this Python"
+)
 @pytest.mark.parametrize("index", range(len(TASK_TYPES)))
 def test_stock_textworld_plays_the_games_to_the_same_texts(index: int, tmp_path) -> None:
     import textworld

@@ -12,9 +12,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from metaplan.core import MissingDependencyError
+from metaplan.core import MissingDependencyError, UserError
 
-__all__ = ["StockEpisode", "StockGame"]
+__all__ = ["TEXTWORLD_BREAKS_ON", "StockEpisode", "StockGame"]
+
+TEXTWORLD_BREAKS_ON = (3, 13)
+"""TextWorld 1.7 evaluates its grammar in a way that this Python no longer allows."""
 
 
 class StockEpisode:
@@ -60,9 +63,18 @@ class StockGame:
 
     Args:
         game_data: The parsed JSON of a `.tw-pddl` file.
+
+    Raises:
+        UserError: TextWorld can't play on this Python.
     """
 
     def __init__(self, game_data: Mapping[str, Any]) -> None:
+        if sys.version_info >= TEXTWORLD_BREAKS_ON:
+            raise UserError(
+                "this game can only be played by TextWorld itself, whose grammar fails on Python "
+                "3.13 and newer: use Python 3.11 or 3.12 (games of ALFWorld's own data and of the "
+                "household benchmark don't need this)"
+            )
         self._game_data = game_data
 
     def episode(self) -> StockEpisode:
