@@ -63,7 +63,7 @@ def run_copy(finished_run: Path, tmp_path: Path) -> Path:
 def shaky_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with an installed third-party benchmark: a module and its metadata."""
     site = tmp_path_factory.mktemp("site")
-    shutil.copy(Path(__file__).parent / "episodes" / "shaky_benchmark.py.txt", site / "shaky.py")
+    shutil.copy(Path(__file__).parent / "episodes" / "shaky_benchmark.py", site / "shaky.py")
     metadata = site / "shaky-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: shaky\nVersion: 1.0\n")

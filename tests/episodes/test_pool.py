@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -23,8 +24,7 @@ def shaky_task(number: int = 0, **source: str) -> Task:
 def exists(pid: int) -> bool:
     """Whether a process runs (a zombie does not)."""
     try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
@@ -47,7 +47,7 @@ async def play(pool: EnvironmentPool, task: Task, *actions: str):
 async def test_an_environment_in_a_worker_gives_what_it_gives_in_this_process():
     benchmark = get_benchmark("household")
     task = benchmark.tasks("train")[3]
-    actions = [step.action for step in benchmark.expert(task).steps][:6] + ["dance", ""]
+    actions = [*(step.action for step in benchmark.expert(task).steps[:6]), "dance", ""]
     local = benchmark.load(task).make()
     expected = [local.reset(), *map(local.step, actions)]
     async with EnvironmentPool(1) as pool:

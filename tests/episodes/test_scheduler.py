@@ -199,7 +199,7 @@ async def test_an_outage_stops_the_run_with_its_cause_and_keeps_what_is_finished
     retry = RetryPolicy(attempts=100, first_wait_s=0.0, give_up_after=5)
     attempts = []
     with RunStore(tmp_path) as store:
-        with pytest.raises(RunError, match="connection refused.*same command again") as error:
+        with pytest.raises(RunError, match=r"connection refused.*same command again") as error:
             await run(
                 store,
                 agent,
@@ -220,7 +220,7 @@ async def test_a_run_in_which_nothing_works_does_not_go_on_without_numbers(
     agent = agent_of(ScriptedModel([ModelFault("no such model")] * 9))
     with (
         RunStore(tmp_path) as store,
-        pytest.raises(RunError, match="all 2 episodes came to nothing.*no such model"),
+        pytest.raises(RunError, match=r"all 2 episodes came to nothing.*no such model"),
     ):
         await run(store, agent, shaky_specs(agent, tasks=2), benchmark="shaky")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import NoReturn
 
-from cyclopts import App
-from rich.console import Console
+from cyclopts import App, CycloptsError
 
 from metaplan import __version__
+from metaplan.cli.consoles import messages
 from metaplan.cli.data import app as data_app
 from metaplan.cli.demo import demo
 from metaplan.cli.envs import app as envs_app
@@ -16,7 +18,7 @@ from metaplan.cli.run import run
 from metaplan.cli.show import show
 from metaplan.cli.stages import add_to
 from metaplan.cli.status import status
-from metaplan.core import UserError
+from metaplan.core import MetaplanError, UserError
 
 __all__ = ["app", "main"]
 
@@ -38,23 +40,36 @@ app.command(plan)
 app.command(data_app)
 app.command(envs_app)
 
-INTERRUPTED = 130
+_FAILED = 1
+_BAD_INPUT = 2
+_INTERRUPTED = 130
 
 
 def main() -> None:
     """Entry point: bad input ends with one message and exit code 2, never a traceback."""
-    console = Console(stderr=True)
     try:
-        app()
+        app(exit_on_error=False, print_error=False)
+        sys.stdout.flush()
     except UserError as error:
-        console.print("error:", style="bold red", end=" ")
-        console.print(str(error), markup=False, highlight=False)
-        sys.exit(2)
+        _end(str(error), _BAD_INPUT)
+    except CycloptsError as error:
+        _end(f"{error} (metaplan --help lists commands and options)", _BAD_INPUT)
+    except MetaplanError as error:
+        _end(str(error), _FAILED)
+    except BrokenPipeError:  # as in `metaplan status RUN | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        _end(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), _FAILED)
     except KeyboardInterrupt:
-        console.print(
+        messages().print(
             "interrupted: what is finished is saved; the same command goes on from here",
             style="yellow",
         )
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        sys.exit(0)
+        sys.exit(_INTERRUPTED)
+
+
+def _end(message: str, code: int) -> NoReturn:
+    console = messages()
+    console.print("error:", style="bold red", end=" ")
+    console.print(message, markup=False, highlight=False, soft_wrap=True)
+    sys.exit(code)

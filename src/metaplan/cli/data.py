@@ -6,9 +6,9 @@ import sys
 from typing import Annotated
 
 from cyclopts import App, Parameter
-from rich.console import Console
 from rich.table import Table
 
+from metaplan.cli.consoles import results
 from metaplan.core import UserError
 from metaplan.environments.data import (
     DataReport,
@@ -38,7 +38,7 @@ def list_() -> None:
     for source in data_sources():
         here = f"{source.path.stat().st_size / 1e6:.1f} MB" if source.path.exists() else "no"
         table.add_row(source.name, source.benchmark, here, source.holds)
-    console = Console()
+    console = results()
     console.print(f"data directory: {data_directory()}", markup=False, highlight=False)
     console.print(table)
 
@@ -55,13 +55,13 @@ def fetch_(
     chosen = chosen or [source for source in data_sources() if source.url is not None]
     for source in chosen:
         path = fetch(source)
-        Console().print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", markup=False)
+        results().print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", markup=False)
 
 
 @app.command
 def check() -> None:
     """Read all data: counts, grammar, damage. Exit code 1 if something is wrong with it."""
-    console = Console()
+    console = results()
     reports = list(check_data())
     if not any(report.count for report in reports):
         raise UserError(

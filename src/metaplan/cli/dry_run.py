@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from metaplan.cli.consoles import duration, results
 from metaplan.core import UserError
 from metaplan.recipes import RunConfig, load_recipe
 from metaplan.runs import check_resumable, planned_episodes
@@ -27,9 +28,9 @@ def print_dry_run(config: RunConfig | None, out: Path) -> None:
         config = load_recipe(kept)
     check_resumable(config, out)
     table = Table(
-        "", "tasks", "episodes", "there already", "turns", "tokens in", "tokens out",
+        "", "tasks", "episodes", "there already", "missing", "turns", "tokens in", "tokens out",
         "environment time",
-        title=f"{config.name}: what would be done in {out}", title_justify="left",
+        title=escape(f"{config.name}: what would be done in {out}"), title_justify="left",
     )  # fmt: skip
     for planned in planned_episodes(config, out):
         table.add_row(
@@ -37,12 +38,13 @@ def print_dry_run(config: RunConfig | None, out: Path) -> None:
             f"{planned.tasks:,}",
             f"≤ {planned.episodes:,}",
             f"{planned.done:,}",
+            f"≤ {planned.missing:,}",
             f"≤ {planned.turns:,} ({planned.turns_each:.0f} each)",
             f"≤ {planned.prompt_tokens:,}",
             f"≤ {planned.completion_tokens:,}",
-            _duration(planned.environment_s),
+            duration(planned.environment_s),
         )
-    console = Console()
+    console = results()
     console.print(table)
     explore = config.explore
     console.print(
@@ -50,11 +52,3 @@ def print_dry_run(config: RunConfig | None, out: Path) -> None:
         f"bounds: equal plans share episodes, and solved episodes end early. Tokens are estimates "
         f"(4 characters each); time is the environment's, without the model's."
     )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"≈ {seconds:.0f} s"
-    if seconds < 5400:
-        return f"≈ {seconds / 60:.0f} min"
-    return f"≈ {seconds / 3600:.1f} h"

@@ -6,9 +6,9 @@ import sys
 from typing import Annotated
 
 from cyclopts import App, Parameter
-from rich.console import Console
 from rich.table import Table
 
+from metaplan.cli.consoles import results
 from metaplan.environments import benchmarks, check_environment, get_benchmark
 
 __all__ = ["app"]
@@ -27,7 +27,7 @@ def list_() -> None:
             str(len(benchmark.action_templates)),
             benchmark.description,
         )
-    Console().print(table)
+    results().print(table)
 
 
 @app.command
@@ -35,7 +35,7 @@ def check(
     name: Annotated[str, Parameter(help="A registered benchmark, also a third party's.")], /
 ) -> None:
     """Play a task of a benchmark against the environment contract; exit code 1 if it breaks it."""
-    console = Console()
+    console = results()
     findings = check_environment(get_benchmark(name))
     for finding in findings:
         console.print(f"✗ {finding}", markup=False, highlight=False, style="red")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
+from metaplan.cli.consoles import results
 from metaplan.core import PlanParseError, UserError
 from metaplan.planners import load_planner
 
@@ -33,4 +33,4 @@ def plan(
         written = load_planner(planner).plan(text)
     except PlanParseError as error:
         raise UserError(f"the planner wrote no plan for this text: {error}") from None
-    Console().print(written.text, markup=False, highlight=False)
+    results().print(written.text, markup=False, highlight=False)

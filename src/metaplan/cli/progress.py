@@ -16,6 +16,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
+from metaplan.cli.consoles import duration
 from metaplan.episodes import Tracker
 
 __all__ = ["TerminalProgress"]
@@ -103,5 +104,5 @@ class _Lines:
             return
         self._last = time.monotonic()
         left = self._rate.left_s(self._total - self._done)
-        eta = f", {left:.0f} s left" if left is not None and self._total else ""
+        eta = f", {duration(left)} left" if left is not None and self._total else ""
         self._progress.say(f"{self._label}: {self._done} of {self._total or '?'}, {words}{eta}")

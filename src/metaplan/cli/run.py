@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
+from metaplan.cli.consoles import messages, results
 from metaplan.cli.dry_run import print_dry_run
 from metaplan.cli.progress import TerminalProgress
+from metaplan.cli.status import print_status
 from metaplan.pipeline import run_mpo
 from metaplan.recipes import RunConfig, load_recipe
 from metaplan.reports import differences_table, load_results, results_table
+from metaplan.runs import read_status
 
 __all__ = ["Out", "Recipe", "Settings", "do", "run"]
 
@@ -49,13 +51,15 @@ def run(
 
 def do(config: RunConfig | None, out: Path, *, until: str = "report") -> None:
     """Runs the pipeline up to a stage, with progress on stderr and results on stdout."""
-    console = Console(stderr=True)
-    console.print(f"run directory: {out}", markup=False, highlight=False)
+    console = messages()
+    console.print(f"run directory: {out}", markup=False, highlight=False, soft_wrap=True)
     run_mpo(config, out, TerminalProgress(console), until=until)
-    if until in {"evaluate", "report"}:
-        results = load_results(out)
-        tables = Console()
-        tables.print(results_table(results))
-        tables.print(differences_table(results))
+    if until not in {"evaluate", "report"}:
+        print_status(read_status(out), str(out))
+        return
+    found = load_results(out)
+    results().print(results_table(found))
+    results().print(differences_table(found))
     if until == "report":
-        Console().print(f"report: {out / 'report' / 'index.html'}", markup=False, highlight=False)
+        page = out / "report" / "index.html"
+        results().print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)

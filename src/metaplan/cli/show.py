@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
+from metaplan.cli.consoles import results
 from metaplan.core import UserError
 from metaplan.episodes import RunStore
 from metaplan.reports import render_episode
@@ -21,7 +22,7 @@ def show(
     /,
 ) -> None:
     """Show one episode of a run turn by turn; without a key, list the newest ones."""
-    console = Console()
+    console = results()
     with RunStore(directory, read_only=True) as store:
         if not episode:
             _list(console, store)

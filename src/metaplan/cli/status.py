@@ -6,29 +6,46 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from metaplan.cli.consoles import duration, results
 from metaplan.episodes import RunStatus
 from metaplan.runs import read_status
 
-__all__ = ["status"]
+__all__ = ["print_status", "status"]
 
 
 def status(directory: Annotated[Path, Parameter(help="Run directory.")], /) -> None:
     """Say what a run has done so far: stages, episodes, rewards, tokens, and what went wrong."""
-    console = Console()
-    found = read_status(directory)
-    console.print(_stages(found, str(directory)))
-    if found.episodes:
-        console.print(_episodes(found))
-        console.print(f"newest rate: {found.rate:.1f} episodes/s")
-    for cause, count in found.void.items():
+    print_status(read_status(directory), str(directory))
+
+
+def print_status(status: RunStatus, title: str) -> None:
+    """Prints how a run is doing.
+
+    Args:
+        status: See `metaplan.runs.read_status`.
+        title: Above the tables.
+    """
+    console = results()
+    console.print(_stages(status, title))
+    if status.episodes:
+        console.print(_episodes(status))
+    missing = sum(summary.missing for summary in status.episodes)
+    if missing and status.rate:
+        left = duration(missing / status.rate)
+        console.print(
+            f"{missing} planned episodes are missing: {left} at the newest rate, "
+            f"{status.rate:.1f} episodes/s",
+            highlight=False,
+        )
+    for cause, count in status.void.items():
         console.print(f"void: {count} × {cause}", markup=False, highlight=False, style="yellow")
 
 
 def _stages(status: RunStatus, title: str) -> Table:
-    table = Table("stage", "seconds", "result", title=title, title_justify="left")
+    table = Table("stage", "seconds", "result", title=escape(title), title_justify="left")
     for name, stage in status.stages.items():
         facts = [f"{value} {key.replace('_', ' ')}" for key, value in (stage.result or {}).items()]
         words = "not finished" if stage.result is None else ", ".join(facts)
@@ -37,11 +54,14 @@ def _stages(status: RunStatus, title: str) -> Table:
 
 
 def _episodes(status: RunStatus) -> Table:
-    table = Table("episodes", "count", "reward", "success", "steps", "tokens in", "tokens out")
+    table = Table(
+        "episodes", "finished", "missing", "reward", "success", "steps", "tokens in", "tokens out"
+    )
     for summary in status.episodes:
         table.add_row(
             summary.purpose,
-            f"{summary.episodes}",
+            f"{summary.episodes:,}",
+            f"{summary.missing:,}",
             f"{summary.reward:.3f}",
             f"{summary.success:.3f}",
             f"{summary.steps:.1f}",

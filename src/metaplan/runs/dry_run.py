@@ -10,7 +10,7 @@ from metaplan.agents import PromptProfile
 from metaplan.core import Task
 from metaplan.environments import Benchmark, get_benchmark
 from metaplan.episodes import EpisodeSummary, RunStatus
-from metaplan.recipes import RunConfig
+from metaplan.recipes import RunConfig, load_recipe
 from metaplan.runs.files import read_status
 from metaplan.runs.tasks import chosen_tasks
 
@@ -29,6 +29,7 @@ class PlannedEpisodes:
 
     Attributes:
         done: Episodes of this purpose that the run has.
+        missing: Episodes still to play.
         turns: Episodes to play × turns each.
         turns_each: Measured in this run where it has episodes, else the step limit.
         prompt_tokens: Sent to the agent over all turns; a prefix cache saves most of them.
@@ -39,16 +40,12 @@ class PlannedEpisodes:
     tasks: int
     episodes: int
     done: int
+    missing: int
     turns: int
     turns_each: float
     prompt_tokens: int
     completion_tokens: int
     environment_s: float
-
-    @property
-    def missing(self) -> int:
-        """Episodes still to play."""
-        return max(self.episodes - self.done, 0)
 
 
 def planned_episodes(config: RunConfig, directory: Path) -> list[PlannedEpisodes]:
@@ -63,6 +60,7 @@ def planned_episodes(config: RunConfig, directory: Path) -> list[PlannedEpisodes
     """
     benchmark = get_benchmark(config.benchmark)
     status = read_status(directory) if (directory / "run.db").exists() else None
+    grows = status is None or load_recipe(directory / "config.yaml") != config
     explore, evaluate = config.explore, config.evaluate
     trained = chosen_tasks(benchmark, config.tasks.train, config.seed)
     explored = trained[: explore.tasks]
@@ -74,8 +72,8 @@ def planned_episodes(config: RunConfig, directory: Path) -> list[PlannedEpisodes
     each = explore.plans_per_task * explore.episodes_per_plan
     arms = len(evaluate.methods) * evaluate.episodes_per_task
     return [
-        _planned(config, benchmark, explored, each, _summary(status, "explore")),
-        _planned(config, benchmark, tests, arms, _summary(status, "evaluate")),
+        _planned(config, benchmark, explored, each, _summary(status, "explore"), grows),
+        _planned(config, benchmark, tests, arms, _summary(status, "evaluate"), grows),
     ]
 
 
@@ -101,10 +99,13 @@ def _planned(
     tasks: list[Task],
     each: int,
     there: EpisodeSummary,
+    grows: bool,
 ) -> PlannedEpisodes:
     limit = max((benchmark.step_limit(task) for task in tasks), default=0)
     turns_each = there.steps if there.episodes else float(limit)
-    missing = max(len(tasks) * each - there.episodes, 0)
+    # What was planned last is known exactly, equal plans and all; what will be, is not.
+    known = there.episodes > 0 and not grows
+    missing = there.missing if known else max(len(tasks) * each - there.episodes, 0)
     turns = round(missing * turns_each)
     first = _INSTRUCTION_TOKENS
     if config.agent.profile is PromptProfile.PAPER and tasks:
@@ -117,6 +118,7 @@ def _planned(
         tasks=len(tasks),
         episodes=len(tasks) * each,
         done=there.episodes,
+        missing=missing,
         turns=turns,
         turns_each=turns_each,
         prompt_tokens=round(turns * (first + growth * turns_each / 2)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Iterable
 from importlib import metadata
@@ -19,6 +20,7 @@ __all__ = [
     "STATUS_FILE",
     "check_inputs",
     "check_resumable",
+    "check_same_data",
     "read_status",
     "settle",
     "versions",
@@ -94,6 +96,31 @@ def check_resumable(config: RunConfig, directory: Path) -> None:
             f"and can't change:\n  " + "\n  ".join(changes) + "\nUse another --out directory, or "
             "the run's own values (config.yaml)"
         )
+
+
+def check_same_data(facts: dict[str, Any], directory: Path) -> None:
+    """Refuses to mix numbers from different games in one run.
+
+    Args:
+        facts: See `versions`.
+        directory: A run directory, new or not.
+
+    Raises:
+        RunError: The benchmark's data or generator is not that of the run.
+    """
+    path = directory / "versions.json"
+    if not path.exists():
+        return
+    before = json.loads(path.read_text("utf-8"))["benchmark"]
+    for task_set, now in facts["benchmark"].items():
+        then = before.get(task_set, now)
+        changed = [name for name in sorted(then | now) if then.get(name) != now.get(name)]
+        if changed:
+            words = ", ".join(f"{name} {then.get(name)} → {now.get(name)}" for name in changed)
+            raise RunError(
+                f"{directory} was made with other games of '{task_set}' ({words}): use another "
+                f"--out directory, or what it was made with (versions.json)"
+            )
 
 
 def check_inputs(config: RunConfig, benchmark: Benchmark) -> None:

@@ -32,7 +32,14 @@ from metaplan.episodes import (
 from metaplan.models import ChatModel, LocalModel, PlanFollower, Sampling
 from metaplan.planners import PlannerPrompt, new_planner_base, tune_planner
 from metaplan.recipes import RunConfig, dump_config
-from metaplan.runs.files import STATUS_FILE, check_inputs, settle, versions, write_text
+from metaplan.runs.files import (
+    STATUS_FILE,
+    check_inputs,
+    check_same_data,
+    settle,
+    versions,
+    write_text,
+)
 from metaplan.runs.tasks import in_order_of_choice, read_tasks
 from metaplan.training import DpoSettings, SftSettings
 
@@ -65,6 +72,7 @@ class Run:
         self.benchmark: Benchmark = get_benchmark(self.config.benchmark)
         check_inputs(self.config, self.benchmark)
         facts = versions(self.benchmark, self._task_sets())
+        check_same_data(facts, self.directory)
         self.store = RunStore(self.directory)
         self._runner = asyncio.Runner()
         self._pool: EnvironmentPool | None = None

@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 from metaplan.core import EnvironmentFault, ExpertTrajectory, Task
 from metaplan.environments import Benchmark, Observation, Prompts, StepResult
@@ -18,7 +19,7 @@ class Shaky:
     def reset(self):
         faults = int(self.task.source.get("faults", "0"))
         if faults:  # the first so many resets fail, over all processes
-            with open(self.task.source["log"], "a+") as log:
+            with Path(self.task.source["log"]).open("a+") as log:
                 log.write("x")
                 if log.tell() <= faults:
                     raise EnvironmentFault(f"reset number {log.tell()} fails")
@@ -84,7 +85,9 @@ BENCHMARK = Benchmark(
     load=load,
     expert=expert,
     action_templates=("win", "wait"),
-    prompts=Prompts(instruction="{example}{task_instruction}", planner="{task}", collection="{task}"),
+    prompts=Prompts(
+        instruction="{example}{task_instruction}", planner="{task}", collection="{task}"
+    ),
     example=lambda task: "none",
     step_limit=lambda task: 5,
     fingerprint=lambda task_set: {"version": "1"},
