@@ -55,6 +55,28 @@ def test_equal_seed_gives_equal_weights_and_another_seed_does_not(
     assert weights(other.model) != weights(sft.model)
 
 
+def test_muon_moves_hidden_matrices_and_adamw_the_rest(tiny_model):
+    from torch.optim import Muon
+    from transformers import AutoModelForCausalLM
+
+    from metaplan.training.muon import MuonAndAdamW
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    optimizer = MuonAndAdamW(model, learning_rate=0.1, weight_decay=0.0)
+    muon, adamw = optimizer._parts
+    assert isinstance(muon, Muon)
+    by_adamw = {id(weight) for group in adamw.param_groups for weight in group["params"]}
+    names = {name for name, weight in model.named_parameters() if id(weight) in by_adamw}
+    assert {name for name in names if "norm" not in name} == {"model.embed_tokens.weight"}
+    assert len(muon.param_groups[0]["params"]) == 7 * model.config.num_hidden_layers
+
+
+def test_lora_with_muon_is_refused(tiny_model, sft_data, tmp_path):
+    settings = SFT.model_copy(update={"optimizer": "muon", "lora": LoraSettings(r=2)})
+    with pytest.raises(ConfigError, match="muon"):
+        train_sft(tiny_model, sft_data, tmp_path / "m", settings)
+
+
 def test_accumulated_batches_train_like_one_batch(sft, tiny_model, sft_data, tmp_path):
     split = SFT.model_copy(update={"per_device_batch_size": 2})
     result = train_sft(tiny_model, sft_data, tmp_path / "m", split)
@@ -187,9 +209,14 @@ train_sft(base, Path(data), Path(out), SftSettings.model_validate_json(settings)
 """
 
 
-def test_killed_training_resumes_and_ends_as_if_never_killed(sft, tiny_model, sft_data, tmp_path):
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_killed_training_resumes_and_ends_as_if_never_killed(
+    optimizer, tiny_model, sft_data, tmp_path
+):
+    settings = SFT.model_copy(update={"optimizer": optimizer})
+    whole = train_sft(tiny_model, sft_data, tmp_path / "whole", settings)
     out = tmp_path / "m"
-    arguments = [str(tiny_model), str(sft_data), str(out), SFT.model_dump_json()]
+    arguments = [str(tiny_model), str(sft_data), str(out), settings.model_dump_json()]
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, *arguments], stdout=subprocess.PIPE, text=True
     )
@@ -202,10 +229,10 @@ def test_killed_training_resumes_and_ends_as_if_never_killed(sft, tiny_model, sf
     (out.with_name("m.partial") / "checkpoints" / "checkpoint-6").mkdir()
 
     logged = []
-    result = train_sft(tiny_model, sft_data, out, SFT, on_log=logged.append)
+    result = train_sft(tiny_model, sft_data, out, settings, on_log=logged.append)
     assert [entry["step"] for entry in logged] == [5, 6]
-    assert [entry["loss"] for entry in result.curve] == [entry["loss"] for entry in sft.curve]
-    assert weights(out) == weights(sft.model)
+    assert [entry["loss"] for entry in result.curve] == [entry["loss"] for entry in whole.curve]
+    assert weights(out) == weights(whole.model)
     assert not out.with_name("m.partial").exists()
 
 

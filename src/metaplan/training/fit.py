@@ -217,6 +217,7 @@ def _trainer(
 
     common = {
         "model": model,
+        "optimizers": (_optimizer(model, settings), None),
         "processing_class": tokenizer,
         "train_dataset": Dataset.from_list(list(examples)),
         "peft_config": _peft_config(settings.lora),
@@ -232,6 +233,19 @@ def _trainer(
             "lora can't be merged from sharded weights: use it without FSDP/DeepSpeed"
         )
     return trainer
+
+
+def _optimizer(model: Any, settings: TrainingSettings) -> Any:
+    """None for the trainer's own AdamW."""
+    if settings.optimizer == "adamw":
+        return None
+    if settings.lora is not None:
+        raise ConfigError("optimizer 'muon' trains full parameters: use 'adamw' with lora")
+    from metaplan.training.muon import MuonAndAdamW
+
+    return MuonAndAdamW(
+        model, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
+    )
 
 
 def _peft_config(lora: LoraSettings | None) -> Any:

@@ -40,9 +40,11 @@ class TrainingSettings(Record):
         per_device_batch_size: Examples (in DPO: pairs) per device and forward pass: the largest
             that fits the memory. `accumulation_steps` makes up the rest.
         learning_rate: Peak of the schedule.
+        optimizer: ``muon`` is Muon for matrices and AdamW for the rest: for a model of random
+            weights, on one device.
         scheduler: Shape of the decay after warm-up; all but ``constant`` end at 0.
         warmup_ratio: Share of all updates in which the rate rises from 0.
-        weight_decay: Of AdamW.
+        weight_decay: Of the optimizer.
         max_length: Most tokens of prompt and completion; longer examples lose their end and are
             counted. The model's own context is a limit too.
         seed: Of data order, adapters and dropout.
@@ -58,6 +60,7 @@ class TrainingSettings(Record):
     batch_size: int = Field(default=32, ge=1)
     per_device_batch_size: int = Field(default=4, ge=1)
     learning_rate: float = Field(default=1e-5, gt=0.0)
+    optimizer: Literal["adamw", "muon"] = "adamw"
     scheduler: Literal["cosine", "linear", "constant"] = "cosine"
     warmup_ratio: float = Field(default=0.0, ge=0.0, lt=1.0)
     weight_decay: float = Field(default=0.0, ge=0.0)
