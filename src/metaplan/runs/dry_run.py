@@ -72,8 +72,8 @@ def planned_episodes(config: RunConfig, directory: Path) -> list[PlannedEpisodes
     each = explore.plans_per_task * explore.episodes_per_plan
     arms = len(evaluate.methods) * evaluate.episodes_per_task
     return [
-        _planned(config, benchmark, explored, each, _summary(status, "explore"), grows),
-        _planned(config, benchmark, tests, arms, _summary(status, "evaluate"), grows),
+        _planned(config, benchmark, explored, each, there=_summary(status, "explore"), grows=grows),
+        _planned(config, benchmark, tests, arms, there=_summary(status, "evaluate"), grows=grows),
     ]
 
 
@@ -98,6 +98,7 @@ def _planned(
     benchmark: Benchmark,
     tasks: list[Task],
     each: int,
+    *,
     there: EpisodeSummary,
     grows: bool,
 ) -> PlannedEpisodes:
