@@ -6,7 +6,7 @@ from pathlib import Path
 
 from metaplan.collection.imports import read_seed_plans, read_trajectories
 from metaplan.collection.seeds import SeedPlans, collect_seed_plans
-from metaplan.core import ExpertTrajectory, Task, UserError
+from metaplan.core import EnvironmentFault, ExpertTrajectory, Task, UserError
 from metaplan.episodes import for_each, retried
 from metaplan.planners import plan_line, write_jsonl
 from metaplan.runs import Run
@@ -97,8 +97,14 @@ async def _ask_expert(run: Run, tasks: list[Task], total: int) -> None:
 
         async def ask(task: Task) -> None:
             nonlocal solved
-            found = await retried(lambda: pool.expert(task), run.config.runtime.retry)
-            found = found.model_copy(update={"task": task})
+            try:
+                found = await retried(lambda: pool.expert(task), run.config.runtime.retry)
+                found = found.model_copy(update={"task": task})
+            except EnvironmentFault as fault:  # one task less to learn from; the others go on
+                run.progress.say(f"the expert came to nothing on {task.key}: {fault}")
+                found = ExpertTrajectory(
+                    task=task, steps=(), reward=0.0, success=False, source=f"failed: {fault}"
+                )
             run.store.add_trajectory(found)
             solved += found.success
             tracker.advance(solved=solved)
