@@ -53,6 +53,15 @@ def test_numbers_and_tags_are_never_unknown(tokenizer):
     assert len(tokenizer("</meta_plan>")["input_ids"]) == 1
 
 
+def test_numbered_thing_is_one_token_where_known_and_falls_apart_where_not(tokenizer):
+    def pieces(text):
+        return [tokenizer.decode([token]) for token in tokenizer(text)["input_ids"]]
+
+    assert pieces(" see a cabinet 14, a fridge 1") == [" see", " a cabinet 14", ", a fridge 1"]
+    assert pieces(" a cabinet 27") == [" a", " cabinet", " 2", "7"]
+    assert pieces(" in fridge.") == [" in", " fridge", "."]
+
+
 def test_unknown_word_is_one_unknown_token(tokenizer):
     assert tokenizer(" zebra")["input_ids"] == [tokenizer.unk_token_id]
 
