@@ -180,19 +180,20 @@ class Run:
 
         async def play() -> EpisodesDone:
             runner = await self.episode_runner(agent)
-            rewards: list[float] = []
-            void = 0
+            played = void = 0
+            reward = 0.0
             with self.progress.track(label, len(planned), done) as tracker:
 
                 def on_episode(episode: Episode) -> None:
-                    nonlocal void
+                    nonlocal played, void, reward
                     if episode.stop_reason.is_void:
                         void += 1
                         tracker.advance(0, void=void)
                         return
-                    rewards.append(episode.reward)
+                    played += 1
+                    reward += episode.reward
                     self._write_snapshot()
-                    tracker.advance(reward=sum(rewards) / len(rewards))
+                    tracker.advance(reward=reward / played)
 
                 return await runner.run(specs, purpose=purpose, on_episode=on_episode)
 
