@@ -119,9 +119,9 @@ def test_text_without_steps_is_a_format_problem(text):
     assert (problem.kind, problem.step) == ("format", None)
 
 
-def test_a_gap_in_the_numbers_is_a_format_problem_at_its_step():
-    text = "Step 1: Go to the bed.\nStep 3: Take the mug."
-    assert [(p.kind, p.step) for p in lint_plan(text, HOUSE)] == [("format", 1)]
+def test_a_stray_tag_is_a_format_problem_at_its_step():
+    text = "Step 1: Go to the bed.\nStep 2: Take the mug. </answer>"
+    assert [(p.kind, p.step) for p in lint_plan(text, HOUSE)] == [("format", 2)]
 
 
 def test_a_step_without_words_is_a_format_problem():

@@ -8,6 +8,7 @@ The canonical text is what the agent reads, what the trainer learns, and what th
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from enum import StrEnum
 from functools import cached_property
 from typing import Self
@@ -33,48 +34,111 @@ class Dialect(StrEnum):
         return self.value.replace("_", " ")
 
 
-_TAG_NAME = r"(?:meta[\s_-]*plan|work[\s_-]*flow|plan)"
-_OPEN_TAG = re.compile(rf"<\s*{_TAG_NAME}\s*>", re.IGNORECASE)
-_CLOSE_TAG = re.compile(rf"<\s*/\s*{_TAG_NAME}\s*>", re.IGNORECASE)
-_ANY_TAG = re.compile(rf"<\s*/?\s*{_TAG_NAME}\s*=?\s*(?:\"\")?\s*/?\s*>", re.IGNORECASE)
-# "Step 1:", "**Step 1.**", "### Step 1 -"; also in the middle of a line: models often write all
+# Every repetition is bounded and blanks are tidied first: no text makes these expressions slow.
+_TAG_NAME = r"(?:meta[\s_-]?plan|work[\s_-]?flow|plan|think)"
+_TAG = re.compile(
+    rf"[<\[][ `]?(?P<close>[/\\]?) ?{_TAG_NAME}(?:[ =][^<>\n]{{0,80}})?/?[>\]]", re.IGNORECASE
+)
+_NAME_IN_BRACKETS = re.compile(
+    rf"[<\[][<\[/\\` ]{{0,8}}({_TAG_NAME})[^<>\[\]\n]{{0,80}}[>\]][>\] ]*", re.IGNORECASE
+)
+# "Step 1:", "**Step 1.**", "### Step 1", "1. Step 1 -"; within a line too: models often write all
 # steps on one (Figure 14 does).
 _STEP = re.compile(
-    r"(?:^|(?<=[\s.;>*#]))[*#\s_`-]*\bstep\s*(\d+)\s*[*_`]*\s*[:.)\-–—]+[*_`]*\s*", re.IGNORECASE
+    r"(?P<start>^[ >*#_`•-]{0,8}(?:\(?\d{1,3}[.)] ?)?[*_`]{0,3})?"
+    r"(?P<name>(?<![^\W_])step[ _-]?#?(?P<number>\d{1,3})(?:\.\d{1,2}){0,3}(?!\d))"
+    r"[*_` ]{0,4}(?P<mark>[:.)–—：-]{1,3})?[ *_`#•]{0,8}",
+    re.IGNORECASE | re.MULTILINE,
 )
-_NUMBERED = re.compile(r"^[ \t]*[*_`-]*[ \t]*(\d+)\s*[.):][*_`]*\s+", re.MULTILINE)
-_SPACE = re.compile(r"\s+")
+_LISTED = re.compile(r"^(?P<indent> ?)[*_`-]{0,3} ?\(?\d{1,3}[.):]{1,2}[*_`]{0,3} ", re.MULTILINE)
+_BLANKS = re.compile(r"[^\S\n]+")
+_BOLD = re.compile(r"\*{2,}")
+_PARAGRAPH_END = re.compile(r"\n ?\n")
+
+
+def _marks_a_step(match: re.Match[str]) -> bool:
+    """Whether "step 3" begins a step: "… Step 3: take" does, "… go back to step 3." does not."""
+    if not match["mark"] or match["start"] is not None:
+        return match["start"] is not None
+    before = match.string[max(match.start() - 2, 0) : match.start()].rstrip()[-1:]
+    return match["mark"][0] in ":：" or before in ".:;!?)"
+
+
+def _step_markers(text: str) -> list[re.Match[str]]:
+    """Markers at the beginning of a line, and those within lines that go on counting.
+
+    A number that begins a line is a mention elsewhere: "If it is closed, see Step 3: open it".
+    Without punctuation, as in the heading "## Step 2", the number has to be higher than the last.
+    """
+    found = [match for match in _STEP.finditer(text) if _marks_a_step(match)]
+    at_line = {int(match["number"]) for match in found if match["start"] is not None}
+    markers: list[re.Match[str]] = []
+    for match in found:
+        number = int(match["number"])
+        rises = not markers or number > int(markers[-1]["number"])
+        if match["start"] is not None:
+            counts = bool(match["mark"]) or rises
+        else:
+            counts = rises and number not in at_line
+        if counts:
+            markers.append(match)
+    return markers
+
+
+def _list_markers(text: str) -> list[re.Match[str]]:
+    """The numbers of a plain list; what is indented deeper than the first belongs to its step."""
+    found = list(_LISTED.finditer(text))
+    return [match for match in found if len(match["indent"]) <= len(found[0]["indent"])]
 
 
 def _clean_step(text: str) -> str:
-    """One line, without tags, Markdown emphasis at the ends, or surrounding space."""
-    return _SPACE.sub(" ", _ANY_TAG.sub(" ", text)).strip().strip("*_`#").strip()
+    """One line in which nothing can be read as a tag or as the beginning of another step."""
+    line = " ".join(text.split())
+    while (cleaner := _clean_line(line)) != line:  # removing a tag can make one of what is around
+        line = cleaner
+    return line
 
 
-def _split(text: str, marker: re.Pattern[str]) -> list[str]:
-    """The texts behind markers with rising numbers; any other marker is part of a step."""
-    found: list[re.Match[str]] = []
-    for match in marker.finditer(text):
-        if not found or int(match.group(1)) > int(found[-1].group(1)):
-            found.append(match)
-    ends = [match.start() for match in found[1:]] + [len(text)]
-    steps = [text[match.end() : end] for match, end in zip(found, ends, strict=False)]
-    return [step for step in map(_clean_step, steps) if step]
+def _clean_line(line: str) -> str:
+    line = _NAME_IN_BRACKETS.sub(r"\1 ", _BOLD.sub("", line))
+    line = line.lstrip(" *_`#•")
+    start = 0
+    while (own := _STEP.match(line, start)) and own["mark"]:
+        start = own.end()
+    line = _STEP.sub(_as_mention, line[start:])
+    return " ".join(line.lstrip(" *_`#•").rstrip(" *_`#").split())
 
 
-def _inside_tags(text: str) -> str:
-    """What stands between the plan's tags; a missing closing tag ends with the text."""
-    opening = _OPEN_TAG.search(text)
-    if opening is None:
-        closing = _CLOSE_TAG.search(text)
-        return text[: closing.start()] if closing else text
-    closing = _CLOSE_TAG.search(text, opening.end())
-    return text[opening.end() : closing.start() if closing else len(text)]
+def _as_mention(match: re.Match[str]) -> str:
+    return f"{match['name']}, " if _marks_a_step(match) and match["mark"] else match[0]
 
 
-def _drop_afterword(step: str) -> str:
-    """The last step ends with its paragraph: what a model adds after a blank line is no step."""
-    return re.split(r"\n[ \t]*\n", step.strip(), maxsplit=1)[0]
+def _read_steps(text: str) -> tuple[str, ...]:
+    """The steps in a text; the last ends with its paragraph: what follows is an afterword."""
+    for markers in (_step_markers(text), _list_markers(text)):
+        if not markers:
+            continue
+        ends = [match.start() for match in markers[1:]] + [len(text)]
+        said = [text[match.end() : end] for match, end in zip(markers, ends, strict=True)]
+        said[-1] = _PARAGRAPH_END.split(said[-1].strip(), maxsplit=1)[0]
+        if steps := tuple(filter(None, map(_clean_step, said))):
+            return steps
+    return ()
+
+
+def _bodies(text: str) -> Iterator[str]:
+    """What stands between tags, then the whole text; a tag that has no partner is forgiven."""
+    tags = list(_TAG.finditer(text))
+    start = 0 if tags and tags[0]["close"] else None
+    for tag in tags:
+        if start is None and not tag["close"]:
+            start = tag.end()
+        elif start is not None and tag["close"]:
+            yield text[start : tag.start()]
+            start = None
+    if start is not None:
+        yield text[start:]
+    yield text
 
 
 class MetaPlan(Record):
@@ -89,7 +153,7 @@ class MetaPlan(Record):
     @field_validator("steps")
     @classmethod
     def _canonical(cls, steps: tuple[str, ...]) -> tuple[str, ...]:
-        clean = tuple(step for step in map(_clean_step, steps) if step)
+        clean = tuple(filter(None, map(_clean_step, steps)))
         if not clean:
             raise ValueError("a meta plan needs at least one step")
         return clean
@@ -113,8 +177,9 @@ class MetaPlan(Record):
         """Reads the plan in a model's completion.
 
         Looks between ``<meta_plan>`` or ``<workflow>`` tags (a missing, repeated or misspelt tag is
-        forgiven), then for ``Step 1:`` markers (also all on one line or in bold), then for a plain
-        numbered list. Numbers must rise; they are counted anew from 1.
+        forgiven), then for ``Step 1:`` markers (also all on one line, in bold or as headings), then
+        for a plain numbered list. Gaps and restarts in the numbers are forgiven: steps are counted
+        anew from 1. What a reasoning model thinks before ``</think>`` is not read.
 
         Args:
             completion: The raw text.
@@ -125,15 +190,9 @@ class MetaPlan(Record):
         Raises:
             PlanParseError: There is no step to be found.
         """
-        body = _inside_tags(completion)
-        for marker in (_STEP, _NUMBERED):
-            found = list(marker.finditer(body))
-            if not found:
-                continue
-            last = found[-1]
-            body_cut = body[: last.end()] + _drop_afterword(body[last.end() :])
-            steps = _split(body_cut, marker)
-            if steps:
-                return cls(steps=tuple(steps))
-        shown = _SPACE.sub(" ", completion).strip()[:80]
+        text = _BLANKS.sub(" ", completion).rpartition("</think>")[2]
+        for body in _bodies(text):
+            if steps := _read_steps(_TAG.sub("\n\n", body)):
+                return cls(steps=steps)
+        shown = " ".join(text[:200].split())[:80]
         raise PlanParseError(f"no numbered steps in the planner's completion: {shown!r}")

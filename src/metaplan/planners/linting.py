@@ -82,7 +82,7 @@ _INSTANCE = re.compile(r"\b([a-z]+) \(?(\d+)\b(?! (?:dollars|degrees|steps|times
 # What a number may follow without naming an instance: "more than 2", "for 10 steps".
 _COUNTS = _words("step steps than to for about at of under over below above least most exactly")
 _BRANCH = re.compile(r"\b(?:otherwise|else|repeat|unless|if not)\b")
-_TAG_OR_NUMBER = re.compile(r"\bstep \d+\s*[:.)]|</?\w+>")
+_TAG = re.compile(r"</?\w+>")
 _ENDINGS = (("ing", ""), ("ing", "e"), ("es", ""), ("s", ""), ("ed", ""), ("d", ""))
 
 
@@ -130,8 +130,8 @@ def _check_steps(plan: MetaPlan, allowed: frozenset[str]) -> Iterator[PlanProble
 def _format_problem(text: str) -> str:
     if not _WORD.search(text):
         return "the step says nothing"
-    if found := _TAG_OR_NUMBER.search(text):
-        return f"{found[0]!r} inside a step: numbers with a gap, or a stray tag"
+    if found := _TAG.search(text):
+        return f"a stray tag, {found[0]!r}"
     if "action:" in text or "observation:" in text:
         return "an action log, not a step of a plan"
     return ""
