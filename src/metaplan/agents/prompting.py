@@ -100,17 +100,20 @@ def insert_plan(
     return placed
 
 
+_ACTION = r"action ?\d{0,2}[ *_]{0,4}:[\s*_`]{0,8}"
+_ACTION_TEXT = rf"(?:{_ACTION})?(?!(?:observation|thought)\b)(?P<action>[^\n]*)"
 _ACTION_LINE = re.compile(
-    r"^[\s*_>#`-]*action\s*\d*\s*[*_]*\s*:[ \t*_`]*(?P<action>[^\n]*)", re.IGNORECASE | re.MULTILINE
+    rf"^[ \t*_>#`-]{{0,8}}{_ACTION}{_ACTION_TEXT}", re.IGNORECASE | re.MULTILINE
 )
-_ACTION_INLINE = re.compile(r"\bAction\s*\d*\s*:[ \t*_`]*(?P<action>[^\n]*)")
+_ACTION_INLINE = re.compile(rf"\bA(?i:{_ACTION[1:]}{_ACTION_TEXT})")
 
 
 def find_action(reply: str) -> str | None:
     """The action in a reply ``Thought: … Action: …``; None after a format error.
 
     The first action counts: whatever a model writes after it (an imagined observation and further
-    actions) has not happened. Markdown around the action is dropped.
+    actions) has not happened. It may stand on the line below its label. Markdown around it is
+    dropped.
     """
     found = _ACTION_LINE.search(reply) or _ACTION_INLINE.search(reply)
     action = found["action"].strip(" \t\r*_`") if found else ""
