@@ -65,28 +65,35 @@ def read_pairs(path: Path, tasks: Mapping[str, Task]) -> list[PreferencePair]:
     Raises:
         DataError: Names the file and the line, and says what would be right.
     """
-    pairs = []
-    for number, record in read_jsonl(path):
-        key = record.get("task_key")
-        if key not in tasks:
-            raise wrong_line(
-                path, number, f"task_key {key!r} is not among the run's training tasks"
-            )
-        try:
-            pairs.append(
-                PreferencePair(
-                    task_key=str(key),
-                    chosen=MetaPlan.parse(_plan_text(record.get("chosen"))),
-                    rejected=MetaPlan.parse(_plan_text(record.get("rejected"))),
-                    chosen_score=record.get("chosen_score", 1.0),
-                    rejected_score=record.get("rejected_score", 0.0),
-                )
-            )
-        except (PlanParseError, ValidationError):
-            raise wrong_line(
-                path, number, "'chosen' and 'rejected' must be plans with numbered steps"
-            ) from None
-    return pairs
+    return [_pair(path, number, record, tasks) for number, record in read_jsonl(path)]
+
+
+def _pair(
+    path: Path, number: int, record: Mapping[str, Any], tasks: Mapping[str, Task]
+) -> PreferencePair:
+    key = record.get("task_key")
+    if not isinstance(key, str) or key not in tasks:
+        raise wrong_line(path, number, f"task_key {key!r} is not among the run's training tasks")
+    try:
+        chosen = MetaPlan.parse(_plan_text(record.get("chosen")))
+        rejected = MetaPlan.parse(_plan_text(record.get("rejected")))
+    except PlanParseError:
+        raise wrong_line(
+            path, number, "'chosen' and 'rejected' must be plans with numbered steps"
+        ) from None
+    if chosen == rejected:
+        raise wrong_line(path, number, "'chosen' and 'rejected' are the same plan")
+    try:
+        return PreferencePair(
+            task_key=key,
+            chosen=chosen,
+            rejected=rejected,
+            chosen_score=record.get("chosen_score", 1.0),
+            rejected_score=record.get("rejected_score", 0.0),
+        )
+    except ValidationError as error:
+        field = error.errors()[0]["loc"][0]
+        raise wrong_line(path, number, f"'{field}' must be a number from 0 to 1") from None
 
 
 def _plan_text(value: Any) -> str:

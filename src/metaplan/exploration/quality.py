@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from metaplan.core import Episode, EpisodeSpec, MetaPlan, Placement, PlanScore, Task
@@ -83,15 +84,19 @@ def incomplete_plans(
 
 
 def score_of(task_key: str, plan: MetaPlan, rewards: Sequence[float]) -> PlanScore:
-    """The mean reward with its standard error; exact sums, so that the order never matters."""
+    """The mean reward with its standard error.
+
+    The mean is that of the exact sum, rounded once: the order never matters, and plans with the
+    same rewards have the same score to the last bit, as the comparison of scores by value needs.
+    """
     count = len(rewards)
-    mean = math.fsum(rewards) / count
+    mean = statistics.mean(rewards)
     spread = math.fsum((reward - mean) ** 2 for reward in rewards)
     standard_error = math.sqrt(spread / (count - 1) / count) if count > 1 else 0.0
     return PlanScore(
         task_key=task_key,
         plan=plan,
-        mean=min(max(mean, 0.0), 1.0),
+        mean=mean,
         standard_error=standard_error,
         count=count,
     )
