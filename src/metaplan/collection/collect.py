@@ -33,7 +33,7 @@ def collect(run: Run) -> Path:
         tasks = run.train_tasks()
         if config.seed_plans is not None:
             imported = read_seed_plans(Path(config.seed_plans), tasks, run.config.benchmark)
-            seeds = SeedPlans(accepted=tuple(imported), for_review=(), unsolved=())
+            seeds = SeedPlans(accepted=tuple(imported))
         else:
             trajectories = _trajectories(run, tasks)
             write_jsonl(
@@ -42,14 +42,17 @@ def collect(run: Run) -> Path:
             )
             seeds = collect_seed_plans(trajectories, run.benchmark.action_templates)
         if not seeds.accepted:
+            _write_review(run, seeds)
             raise UserError(
                 f"no seed plan to train on: {len(seeds.unsolved)} tasks were not solved by the "
-                f"expert, {len(seeds.for_review)} plans wait in {run.datasets / 'review.jsonl'}"
+                f"expert, {len(seeds.untold)} trajectories say nothing that a plan could tell, "
+                f"{len(seeds.for_review)} plans wait in {run.datasets / 'review.jsonl'}"
             )
         result.update(
             seed_plans=len(seeds.accepted),
             for_review=len(seeds.for_review),
             unsolved=len(seeds.unsolved),
+            untold=len(seeds.untold),
         )
     _write_review(run, seeds)
     return write_jsonl(

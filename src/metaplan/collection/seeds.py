@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from metaplan.collection.summarise import summarise
-from metaplan.core import ExpertTrajectory, MetaPlan, Task
+from metaplan.core import DataError, ExpertTrajectory, MetaPlan, Task
 from metaplan.planners import PlanProblem, lint_plan
 
 __all__ = ["SeedPlan", "SeedPlans", "collect_seed_plans"]
@@ -33,11 +33,13 @@ class SeedPlans:
         accepted: Without problems, sorted by task key.
         for_review: With problems: they wait for a person, nothing is silently kept.
         unsolved: Keys of tasks that the expert did not solve: no plan is made from those.
+        untold: Keys of solved tasks whose trajectory does nothing that a plan could tell.
     """
 
     accepted: tuple[SeedPlan, ...]
-    for_review: tuple[SeedPlan, ...]
-    unsolved: tuple[str, ...]
+    for_review: tuple[SeedPlan, ...] = ()
+    unsolved: tuple[str, ...] = ()
+    untold: tuple[str, ...] = ()
 
 
 def collect_seed_plans(
@@ -52,14 +54,22 @@ def collect_seed_plans(
     accepted: list[SeedPlan] = []
     for_review: list[SeedPlan] = []
     unsolved: list[str] = []
+    untold: list[str] = []
     for trajectory in sorted(trajectories, key=lambda trajectory: trajectory.task.key):
         if not trajectory.success:
             unsolved.append(trajectory.task.key)
             continue
-        plan = summarise(trajectory)
+        try:
+            plan = summarise(trajectory)
+        except DataError:
+            untold.append(trajectory.task.key)
+            continue
         problems = lint_plan(plan, action_templates)
         seed = SeedPlan(task=trajectory.task, plan=plan, problems=problems)
         (for_review if problems else accepted).append(seed)
     return SeedPlans(
-        accepted=tuple(accepted), for_review=tuple(for_review), unsolved=tuple(unsolved)
+        accepted=tuple(accepted),
+        for_review=tuple(for_review),
+        unsolved=tuple(unsolved),
+        untold=tuple(untold),
     )
