@@ -2,7 +2,8 @@
 
 Fields are of three kinds. *Shaping* fields make a run what it is: a run directory refuses to go on
 with other values. *Operational* fields (`OPERATIONAL`) say how it is carried out and may change at
-any time. *Extendable* fields (`EXTENDABLE`) may grow: only the missing work is done.
+any time. *Extendable* fields (`EXTENDABLE`) may grow, and splits may be added (`ADDABLE`): only the
+missing work is done.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import fnmatch
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from metaplan.agents import PromptProfile
 from metaplan.core import ConfigError, Dialect, Placement, Record
@@ -20,6 +21,7 @@ from metaplan.models.follower import FollowerSettings
 from metaplan.training import DpoSettings, ScratchSettings, SftSettings
 
 __all__ = [
+    "ADDABLE",
     "EXTENDABLE",
     "OPERATIONAL",
     "AgentConfig",
@@ -53,6 +55,7 @@ EXTENDABLE = (
     "explore.episodes_per_plan",
     "evaluate.episodes_per_task",
 )
+ADDABLE = ("tasks.evaluate.*",)
 
 
 class TaskSetConfig(Record):
@@ -170,9 +173,16 @@ class EvaluateConfig(Record):
         temperature: Of the agent; plans are always greedy.
     """
 
-    methods: tuple[Method, ...] = ("none", "sft", "rft", "mpo")
+    methods: tuple[Method, ...] = Field(default=("none", "sft", "rft", "mpo"), min_length=1)
     episodes_per_task: int = Field(default=1, ge=1)
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)
+
+    @field_validator("methods")
+    @classmethod
+    def _each_once(cls, methods: tuple[Method, ...]) -> tuple[Method, ...]:
+        if len(set(methods)) < len(methods):
+            raise ValueError("a method is named twice")
+        return methods
 
 
 class RuntimeConfig(Record):
@@ -231,6 +241,8 @@ def changed_fields(old: RunConfig, new: RunConfig) -> list[str]:
         if old_value == new_value or _matches(name, OPERATIONAL):
             continue
         if _matches(name, EXTENDABLE) and _grew(old_value, new_value):
+            continue
+        if name not in before and _matches(name, ADDABLE):
             continue
         lines.append(f"{name}: {old_value!r} → {new_value!r}")
     return lines

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
@@ -19,12 +19,14 @@ __all__ = ["built_in_recipes", "dump_config", "load_recipe"]
 
 def built_in_recipes() -> dict[str, str]:
     """Names of the package's recipes, with their descriptions."""
-    names = sorted(
-        path.name.removesuffix(".yaml")
-        for path in (resources.files(__package__) / "presets").iterdir()
-        if path.name.endswith(".yaml")
+    return {name: load_recipe(name).description for name in _preset_names()}
+
+
+def _preset_names() -> list[str]:
+    presets = (resources.files(__package__) / "presets").iterdir()
+    return sorted(
+        path.name.removesuffix(".yaml") for path in presets if path.name.endswith(".yaml")
     )
-    return {name: load_recipe(name).description for name in names}
 
 
 def load_recipe(recipe: str | Path, settings: Sequence[str] = ()) -> RunConfig:
@@ -62,13 +64,7 @@ def _read(recipe: str | Path) -> tuple[str, str]:
             raise ConfigError(f"can't read the recipe {path}: {error}") from None
     preset = resources.files(__package__) / "presets" / f"{recipe}.yaml"
     if not preset.is_file():
-        names = ", ".join(
-            sorted(
-                entry.name.removesuffix(".yaml")
-                for entry in (resources.files(__package__) / "presets").iterdir()
-                if entry.name.endswith(".yaml")
-            )
-        )
+        names = ", ".join(_preset_names())
         raise ConfigError(
             f"there is no recipe '{recipe}'. Built in: {names}; or give the path of a YAML file"
         )
@@ -77,8 +73,8 @@ def _read(recipe: str | Path) -> tuple[str, str]:
 
 def _setting(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
-    if not equals or not name.strip():
-        raise ConfigError(f"--set needs key=value, got {text!r}")
+    if not equals or not all(name.strip().split(".")):
+        raise ConfigError(f"--set needs key=value, as in 'explore.tasks=50', got {text!r}")
     try:
         return name.strip(), yaml.safe_load(value)
     except yaml.YAMLError:
@@ -97,9 +93,29 @@ def _explain(problem: Any) -> str:
     field = ".".join(str(part) for part in problem["loc"])
     if problem["type"] != "extra_forbidden":
         return f"  {field}: {problem['msg']} (got {problem['input']!r})"
-    near = difflib.get_close_matches(field, _field_names(RunConfig), n=1, cutoff=0.6)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
+    near = _nearest(problem["loc"], field)
+    hint = f"; did you mean '{near}'?" if near else ""
     return f"  {field}: there is no such field{hint}"
+
+
+def _nearest(location: Sequence[str | int], field: str) -> str | None:
+    """The likeliest field: a neighbour of that name, else one of a similar full name."""
+    *path, last = map(str, location)
+    neighbours = difflib.get_close_matches(last, _fields_at(path), n=1)
+    if neighbours:
+        return ".".join([*path, *neighbours])
+    return next(iter(difflib.get_close_matches(field, _field_names(RunConfig), n=1)), None)
+
+
+def _fields_at(path: Sequence[str]) -> Sequence[str]:
+    """Names of the fields at a place; a part of the path that is no field is a mapping's key."""
+    model: Any = RunConfig
+    for part in path:
+        if part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            inner = (annotation, *get_args(annotation))
+            model = next(kind for kind in inner if hasattr(kind, "model_fields"))
+    return tuple(model.model_fields)
 
 
 def _field_names(model: Any, prefix: str = "") -> list[str]:
