@@ -62,7 +62,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         DataError: The file can't be read, or a line is no JSON object.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8").split("\n")  # `splitlines` also splits at U+2028
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"can't read {path}: {error}") from None
     for number, line in enumerate(lines, 1):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from metaplan.core import digest
+from metaplan.planners.datasets import read_jsonl
 from metaplan.planners.planner import PlannerPrompt
 from metaplan.training import (
     DpoSettings,
@@ -79,7 +80,6 @@ def tune_planner(
 
 
 def _texts(dataset: Path) -> Iterable[str]:
-    for line in dataset.read_text("utf-8").splitlines():
-        record = json.loads(line)
+    for _, record in read_jsonl(dataset):
         for message in (*record["prompt"], *record["completion"]):
             yield message["content"]
