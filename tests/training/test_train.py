@@ -55,6 +55,24 @@ def test_equal_seed_gives_equal_weights_and_another_seed_does_not(
     assert weights(other.model) != weights(sft.model)
 
 
+def test_tiny_model_trains_on_one_thread_and_gives_the_others_back(tiny_model, sft_data, tmp_path):
+    import torch
+
+    before, seen = torch.get_num_threads(), set()
+    torch.set_num_threads(2)
+    try:
+        train_sft(
+            tiny_model,
+            sft_data,
+            tmp_path / "m",
+            SFT,
+            on_log=lambda _: seen.add(torch.get_num_threads()),
+        )
+        assert (seen, torch.get_num_threads()) == ({1}, 2)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_muon_moves_hidden_matrices_and_adamw_the_rest(tiny_model):
     from torch.optim import Muon
     from transformers import AutoModelForCausalLM
