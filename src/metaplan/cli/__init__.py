@@ -48,7 +48,7 @@ _INTERRUPTED = 130
 def main() -> None:
     """Entry point: bad input ends with one message and exit code 2, never a traceback."""
     try:
-        app(exit_on_error=False, print_error=False)
+        app(exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
     except UserError as error:
         _end(str(error), _BAD_INPUT)
