@@ -16,7 +16,9 @@ __all__ = ["plan"]
 
 
 def plan(
-    task: Annotated[str, Parameter(help="The task's text, or - for standard input.")],
+    task: Annotated[
+        str, Parameter(help="The task's text, or - for standard input.", allow_leading_hyphen=True)
+    ],
     /,
     *,
     planner: Annotated[Path, Parameter(help="A planner's directory, e.g. RUN/planners/mpo.")],
