@@ -25,6 +25,7 @@ __all__ = ["app", "main"]
 app = App(
     name="metaplan",
     version=__version__,
+    suppress_keyboard_interrupt=False,  # `main` says how to go on
     help=(
         "Meta Plan Optimization: train a small planner whose plans make LLM agents better.\n\n"
         "Start with `metaplan demo`. A run lives in one directory: an interrupted one goes on when "

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -57,7 +56,7 @@ def _stages(status: RunStatus, title: str) -> Table:
 def _episodes(status: RunStatus) -> Table:
     table = Table(
         "episodes", "finished", "missing", "reward", "success", "steps", "tokens in", "tokens out",
-        box=SIMPLE_HEAD,
+        box=None, padding=(0, 2, 0, 0),
     )  # fmt: skip
     for summary in status.episodes:
         table.add_row(
