@@ -1,7 +1,6 @@
 # Two commands for a fresh machine: `make demo` and `make test`. Both install into .venv what they
 # need, and do it only once.
 PYTHON ?= python3
-TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -10,15 +9,16 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo   all of MPO on household games (about 10 minutes on 2 cores, after installing)"
+	@echo "make demo   all of MPO on household games (about 5 minutes on 2 cores, after installing)"
 	@echo "make test   all tests and checks"
 	@echo "make docs   the documentation, into site/"
 
 demo: $(VENV)/.installed
-	@echo "Metaplan demo: collect, SFT, explore, DPO, evaluate, report; into runs/demo."
+	@echo "Metaplan demo: collect, SFT, explore, DPO, evaluate, report; about 5 minutes on 2 cores."
 	$(BIN)/metaplan demo --out runs/demo
 
 test: check
+	@echo "Running the tests: about 8 minutes on 2 cores."
 	$(BIN)/pytest
 
 check: $(VENV)/.installed-dev
@@ -41,7 +41,7 @@ $(BIN)/python:
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 	@echo "Installing into $(VENV): about 2 GB, 3 to 5 minutes (the ALFWorld engine is compiled)."
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt cmake "$(TORCH)"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt cmake torch==2.13.0
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[alfworld,train,report]"
 	@touch $@
 
