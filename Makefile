@@ -40,7 +40,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
-	@echo "Installing into $(VENV): about 2 GB, 3 to 5 minutes (the ALFWorld engine is compiled)."
+	@echo "Installing into $(VENV): 3 to 5 minutes, 2 GB (6 GB with PyTorch's CUDA build); the ALFWorld engine is compiled."
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt cmake torch==2.13.0
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[alfworld,train,report]"
 	@touch $@
