@@ -29,7 +29,7 @@ def print_dry_run(config: RunConfig | None, out: Path) -> None:
     check_resumable(config, out)
     table = Table(
         "", "tasks", "episodes", "there already", "missing", "turns", "tokens in", "tokens out",
-        "environment time",
+        "time",
         title=escape(f"{config.name}: what would be done in {out}"), title_justify="left",
     )  # fmt: skip
     for planned in planned_episodes(config, out):
@@ -42,7 +42,7 @@ def print_dry_run(config: RunConfig | None, out: Path) -> None:
             f"≤ {planned.turns:,} ({planned.turns_each:.0f} each)",
             f"≤ {planned.prompt_tokens:,}",
             f"≤ {planned.completion_tokens:,}",
-            duration(planned.environment_s),
+            duration(planned.duration_s),
         )
     console = results()
     console.print(table)
@@ -50,5 +50,5 @@ def print_dry_run(config: RunConfig | None, out: Path) -> None:
     console.print(
         f"{explore.plans_per_task} plans × {explore.episodes_per_plan} episodes a task; upper "
         f"bounds: equal plans share episodes, and solved episodes end early. Tokens are estimates "
-        f"(4 characters each); time is the environment's, without the model's."
+        f"(4 characters each); time is at this run's own rate, or 1 ms a turn without the model."
     )

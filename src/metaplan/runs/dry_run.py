@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,7 @@ _CHARACTERS_PER_TOKEN = 4.0
 _OBSERVATION_TOKENS = 40
 _REPLY_TOKENS = 30
 _INSTRUCTION_TOKENS = 150
-_ENVIRONMENT_S_PER_TURN = 0.015
+_S_PER_TURN = 0.001
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +32,8 @@ class PlannedEpisodes:
         turns: Episodes to play × turns each.
         turns_each: Measured in this run where it has episodes, else the step limit.
         prompt_tokens: Sent to the agent over all turns; a prefix cache saves most of them.
-        environment_s: Seconds of environment work on this machine's cores.
+        duration_s: At the rate of this run's newest episodes where it has some; else of environment
+            and harness alone, without the model.
     """
 
     purpose: str
@@ -45,14 +45,14 @@ class PlannedEpisodes:
     turns_each: float
     prompt_tokens: int
     completion_tokens: int
-    environment_s: float
+    duration_s: float
 
 
 def planned_episodes(config: RunConfig, directory: Path) -> list[PlannedEpisodes]:
     """What exploration and evaluation would play.
 
     Token counts are estimates: a token is 4 characters, a reply 30 tokens, an observation 40, a
-    task's text 150; environment work is 15 ms a turn.
+    task's text 150; a turn without the model takes 1 ms (household games on two cores).
 
     Args:
         config: The run.
@@ -72,8 +72,8 @@ def planned_episodes(config: RunConfig, directory: Path) -> list[PlannedEpisodes
     each = explore.plans_per_task * explore.episodes_per_plan
     arms = len(evaluate.methods) * evaluate.episodes_per_task
     return [
-        _planned(config, benchmark, explored, each, there=_summary(status, "explore"), grows=grows),
-        _planned(config, benchmark, tests, arms, there=_summary(status, "evaluate"), grows=grows),
+        _planned(config, benchmark, explored, each, "explore", status=status, grows=grows),
+        _planned(config, benchmark, tests, arms, "evaluate", status=status, grows=grows),
     ]
 
 
@@ -98,10 +98,12 @@ def _planned(
     benchmark: Benchmark,
     tasks: list[Task],
     each: int,
+    purpose: str,
     *,
-    there: EpisodeSummary,
+    status: RunStatus | None,
     grows: bool,
 ) -> PlannedEpisodes:
+    there = _summary(status, purpose)
     limit = max((benchmark.step_limit(task) for task in tasks), default=0)
     turns_each = there.steps if there.episodes else float(limit)
     # What was planned last is known exactly, equal plans and all; what will be, is not.
@@ -113,9 +115,9 @@ def _planned(
         prompt = benchmark.prompts.instruction + benchmark.example(tasks[0])
         first += round(len(prompt) / _CHARACTERS_PER_TOKEN)
     growth = _OBSERVATION_TOKENS + _REPLY_TOKENS
-    workers = config.runtime.workers or os.cpu_count() or 1
+    rate = status.rate if status else 0.0
     return PlannedEpisodes(
-        purpose=there.purpose,
+        purpose=purpose,
         tasks=len(tasks),
         episodes=len(tasks) * each,
         done=there.episodes,
@@ -124,5 +126,5 @@ def _planned(
         turns_each=turns_each,
         prompt_tokens=round(turns * (first + growth * turns_each / 2)),
         completion_tokens=turns * _REPLY_TOKENS,
-        environment_s=turns * _ENVIRONMENT_S_PER_TURN / workers,
+        duration_s=missing / rate if rate else turns * _S_PER_TURN,
     )
