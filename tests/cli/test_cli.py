@@ -62,6 +62,7 @@ def test_help_lists_every_verb_and_loads_nothing_heavy(metaplan_command):
         (["envs", "check", "chess"], "no benchmark is called 'chess'"),
         (["data", "check"], "there is no benchmark data in"),
         (["data", "fetch", "chess"], "chess"),
+        (["data", "fetch", "alfworld"], "json_2.1.3_tw-pddl.zip could not be fetched"),
     ],
     ids=lambda value: " ".join(value[:3]) if isinstance(value, list) else "",
 )  # fmt: skip
@@ -73,7 +74,8 @@ def test_bad_input_ends_with_one_message_and_exit_code_2(
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "run.db").write_bytes(b"no database" * 500)
     (tmp_path / "data").mkdir()
-    environment = os.environ | {"METAPLAN_DATA": str(tmp_path / "data")}
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")  # no network
+    environment = os.environ | {"METAPLAN_DATA": str(tmp_path / "data")} | nowhere
     answer = metaplan_command(*arguments, cwd=tmp_path, env=environment)
     assert answer.returncode == 2, answer.stderr
     assert message in answer.stderr

@@ -12,6 +12,7 @@ from metaplan.cli.consoles import results
 from metaplan.core import UserError
 from metaplan.environments.data import (
     DataReport,
+    DataSource,
     check_data,
     data_directory,
     data_sources,
@@ -46,14 +47,16 @@ def list_() -> None:
 @app.command(name="fetch")
 def fetch_(
     names: Annotated[
-        tuple[str, ...], Parameter(help="Archives by name; none fetches all that can be.")
+        tuple[str, ...], Parameter(help="Archives, or a benchmark; none fetches all that can be.")
     ] = (),
     /,
 ) -> None:
     """Download archives from their official sources; an interrupted download goes on."""
-    chosen = [get_source(name) for name in names]
-    chosen = chosen or [source for source in data_sources() if source.url is not None]
-    for source in chosen:
+    public = [source for source in data_sources() if source.url is not None]
+    chosen: list[DataSource] = []
+    for name in names:
+        chosen += [source for source in public if source.benchmark == name] or [get_source(name)]
+    for source in chosen or public:
         path = fetch(source)
         results().print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", markup=False)
 
