@@ -91,13 +91,14 @@ def _export(run: Run, method: str, split: str, tasks: Mapping[str, Task], plans:
 
 
 def _specs(run: Run, agent: Agent, tasks: Mapping[str, Task], plans: Plans) -> list[EpisodeSpec]:
+    acting = agent.fingerprint
     return [
         EpisodeSpec(
             task=tasks[key],
             environment=agent.environment_fingerprint(run.benchmark, tasks[key]),
             plan=plan,
             placement=run.config.agent.placement if plan else None,
-            agent=agent.fingerprint,
+            agent=acting,
             repetition=repetition,
         )
         for key, plan in plans.items()

@@ -3,6 +3,7 @@
 from metaplan.exploration.explore import (
     dpo_dataset,
     explore,
+    pairs_of,
     rft_dataset,
     sample,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "exploration_specs",
     "explore",
     "incomplete_plans",
+    "pairs_of",
     "plan_scores",
     "preference_pairs",
     "read_pairs",

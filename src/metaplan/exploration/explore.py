@@ -12,7 +12,7 @@ from metaplan.exploration.quality import exploration_specs, incomplete_plans, pl
 from metaplan.planners import PlanSample, pair_line, plan_line, write_jsonl
 from metaplan.runs import Run, sample_plans
 
-__all__ = ["dpo_dataset", "explore", "rft_dataset", "sample"]
+__all__ = ["dpo_dataset", "explore", "pairs_of", "rft_dataset", "sample"]
 
 
 def sample(run: Run, planner: Path) -> dict[str, list[PlanSample]]:
@@ -84,20 +84,27 @@ def _mean_reward(episodes: Mapping[str, Episode]) -> float | None:
     return round(math.fsum(rewards) / len(rewards), 3) if rewards else None
 
 
+def pairs_of(run: Run, scores: Sequence[PlanScore]) -> list[PreferencePair]:
+    """What the planner is optimized on: exploration's pairs, or those in a file of one's own.
+
+    Raises:
+        DataError: The file is wrong.
+    """
+    own = run.config.explore.pairs
+    return preference_pairs(scores) if own is None else read_pairs(Path(own), run.train_tasks())
+
+
 def dpo_dataset(run: Run, scores: Sequence[PlanScore]) -> Path | None:
-    """Writes the preference pairs (equation 7), from exploration or from a file of one's own.
+    """Writes the preference pairs (equation 7).
 
     Returns:
         ``datasets/dpo.jsonl``; None where no task has plans of different quality.
     """
-    tasks = run.train_tasks()
-    own = run.config.explore.pairs
-    pairs: list[PreferencePair] = (
-        preference_pairs(scores) if own is None else read_pairs(Path(own), tasks)
-    )
+    pairs = pairs_of(run, scores)
     if not pairs:
         run.progress.say("no task has plans of different quality: there is nothing to prefer")
         return None
+    tasks = run.train_tasks()
     lines = (pair_line(run.planner_prompt, tasks, pair) for pair in pairs)
     return write_jsonl(run.datasets / "dpo.jsonl", lines)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from metaplan.core import Episode, PlanScore, RunError
 from metaplan.episodes import RunStore
 from metaplan.evaluation import Arm, Comparison, Results
-from metaplan.exploration import preference_pairs
+from metaplan.exploration import pairs_of
 from metaplan.planners import read_jsonl
 from metaplan.recipes import dump_config
 from metaplan.reports.context import ExampleEpisode, ExamplePlans, ReportContext, RunFacts
@@ -59,16 +59,17 @@ def load_results(directory: str | Path) -> Results:
 def _context(run: Run, arms: Sequence[Arm]) -> ReportContext:
     scores = tuple(_plan_scores(run))
     plans = _plans_by_task(run)
+    trainings = _trainings(run)
     return ReportContext(
         title=run.config.name,
         facts=_facts(run),
         config_yaml=dump_config(run.config),
-        curves={method: training.curve for method, training in _trainings(run).items()},
+        curves={method: training.curve for method, training in trainings.items()},
         plan_scores=scores,
-        pairs=tuple(preference_pairs(scores)),
+        pairs=tuple(pairs_of(run, scores)),
         example_plans=tuple(_example_plans(run, plans)),
         example_episodes=tuple(_example_episodes(run, plans, _first_episodes(arms))),
-        notes=tuple(_notes(run)),
+        notes=tuple(_notes(run, trainings)),
     )
 
 
@@ -170,7 +171,7 @@ def _first_episodes(arms: Sequence[Arm]) -> dict[str, dict[str, Episode]]:
     return found
 
 
-def _notes(run: Run) -> Iterator[str]:
+def _notes(run: Run, trainings: dict[str, TrainingResult]) -> Iterator[str]:
     if run.config.agent.model == "follower":
         yield (
             "The agent is the built-in rule-based plan follower, which obeys plans by "
@@ -178,9 +179,9 @@ def _notes(run: Run) -> Iterator[str]:
             "language models."
         )
     for method in ("rft", "mpo"):
-        if method in run.config.evaluate.methods and method not in _trainings(run):
+        if method in run.config.evaluate.methods and method not in trainings:
             yield f"{method}: exploration gave nothing to learn from; its plans are those of sft."
-    for method, training in _trainings(run).items():
+    for method, training in trainings.items():
         if training.truncated:
             yield (
                 f"{method}: {training.truncated} of {training.examples} training examples were "

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from metaplan.evaluation import Results
 from metaplan.reports.context import ReportContext
 from metaplan.reports.markdown import markdown
 from metaplan.reports.page import page
+from metaplan.runs import write_text
 
 __all__ = ["write_report"]
 
@@ -26,23 +25,11 @@ def write_report(directory: Path, results: Results, context: ReportContext) -> P
         The path of ``index.html``.
 
     Raises:
+        RunError: A file can't be written.
         MissingDependencyError: Jinja2 or matplotlib is absent. The other two files are written.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    _write(directory / "results.json", results.model_dump_json(indent=2) + "\n")
-    _write(directory / "results.md", markdown(results, context))
-    _write(directory / "index.html", page(results, context))
+    write_text(directory / "results.json", results.model_dump_json(indent=2) + "\n")
+    write_text(directory / "results.md", markdown(results, context))
+    write_text(directory / "index.html", page(results, context))
     return directory / "index.html"
-
-
-def _write(path: Path, text: str) -> None:
-    """Replaces a file in one move, so that no reader ever sees half of it."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

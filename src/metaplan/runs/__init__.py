@@ -1,7 +1,7 @@
 """Runs: a directory that holds one experiment whole, and what its stages share."""
 
 from metaplan.runs.dry_run import PlannedEpisodes, planned_episodes
-from metaplan.runs.files import check_resumable, read_status
+from metaplan.runs.files import check_resumable, read_status, write_text
 from metaplan.runs.run import Run
 from metaplan.runs.sampling import sample_plans
 from metaplan.runs.tasks import choose_tasks
@@ -14,4 +14,5 @@ __all__ = [
     "planned_episodes",
     "read_status",
     "sample_plans",
+    "write_text",
 ]

@@ -297,7 +297,11 @@ class Run:
 
     def train_tasks(self) -> dict[str, Task]:
         """Training tasks with their instructions."""
-        return read_tasks(self, self.config.tasks.train)
+        return self._train_tasks
+
+    @cached_property
+    def _train_tasks(self) -> dict[str, Task]:
+        return read_tasks(self, self.config.tasks.train)  # several stages ask for them
 
     def explored_tasks(self) -> dict[str, Task]:
         """The training tasks that are explored: a prefix of them in the order of choice."""
