@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from metaplan.agents import Agent, PromptProfile, run_episode
-from metaplan.collection import summarise
 from metaplan.core import EpisodeSpec, MetaPlan, Placement, Task
 from metaplan.environments import Environment, Observation, StepResult, get_benchmark
+from metaplan.environments.alfworld.summarise import summarise
 from metaplan.evaluation import bootstrap
 from metaplan.models import PlanFollower, Sampling
 

@@ -4,6 +4,7 @@ import pytest
 
 from metaplan.collection import collect_seed_plans, read_seed_plans, read_trajectories
 from metaplan.core import DataError, ExpertStep, ExpertTrajectory, Task
+from metaplan.environments.alfworld.summarise import summarise
 
 TEMPLATES = (
     "go to {receptacle}",
@@ -40,6 +41,7 @@ def test_every_trajectory_is_accounted_for():
             trajectory("t/5", "go to shelf 1", "take mug 1 from shelf 1"),
             trajectory("t/1", "go to desk 1", "take mug 1 from desk 1"),
         ],
+        summarise,
         TEMPLATES,
     )
     assert [seed.task.key for seed in seeds.accepted] == ["t/1", "t/5"]

@@ -3,7 +3,6 @@
 from metaplan.collection.collect import collect
 from metaplan.collection.imports import read_seed_plans, read_trajectories
 from metaplan.collection.seeds import SeedPlan, SeedPlans, collect_seed_plans
-from metaplan.collection.summarise import summarise
 
 __all__ = [
     "SeedPlan",
@@ -12,5 +11,4 @@ __all__ = [
     "collect_seed_plans",
     "read_seed_plans",
     "read_trajectories",
-    "summarise",
 ]

@@ -40,7 +40,14 @@ def collect(run: Run) -> Path:
                 run.datasets / "trajectories.jsonl",
                 (trajectory.model_dump(mode="json") for trajectory in trajectories),
             )
-            seeds = collect_seed_plans(trajectories, run.benchmark.action_templates)
+            if run.benchmark.summarise is None:
+                raise UserError(
+                    f"the benchmark {run.benchmark.name} has no rule that summarises trajectories: "
+                    f"give seed plans of your own (collect.seed_plans)"
+                )
+            seeds = collect_seed_plans(
+                trajectories, run.benchmark.summarise, run.benchmark.action_templates
+            )
         if not seeds.accepted:
             _write_review(run, seeds)
             raise UserError(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from metaplan.collection.summarise import summarise
 from metaplan.core import DataError, ExpertTrajectory, MetaPlan, Task
 from metaplan.planners import PlanProblem, lint_plan
 
@@ -43,12 +42,15 @@ class SeedPlans:
 
 
 def collect_seed_plans(
-    trajectories: Iterable[ExpertTrajectory], action_templates: tuple[str, ...]
+    trajectories: Iterable[ExpertTrajectory],
+    summarise: Callable[[ExpertTrajectory], MetaPlan],
+    action_templates: tuple[str, ...],
 ) -> SeedPlans:
     """Summarises solved trajectories into plans and lints them.
 
     Args:
         trajectories: Of experts.
+        summarise: The benchmark's rule (`Benchmark.summarise`).
         action_templates: The benchmark's actions, for the linter.
     """
     accepted: list[SeedPlan] = []

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from metaplan.core import ExpertTrajectory, Task
+from metaplan.core import ExpertTrajectory, MetaPlan, Task
 
 __all__ = ["Benchmark", "Environment", "LoadedTask", "Observation", "Prompts", "StepResult"]
 
@@ -108,6 +108,9 @@ class Benchmark:
         tasks: Lists a task set, sorted by key; cheap, without instructions.
         load: Prepares a task; expensive, done in a worker process.
         expert: A solved trajectory of a task; expensive. None where there is no expert.
+        summarise: Tells an expert's trajectory as a meta plan, by rule: the stand-in for an LLM
+            (section 3.1). Raises `DataError` where there is nothing to tell. None where there is no
+            such rule.
         action_templates: The actions of Table 1's action space, e.g. ``go to {receptacle}``.
         prompts: The paper's prompt texts.
         example: A 1-shot example for a task: an expert's episode with thoughts, as chat text.
@@ -115,6 +118,7 @@ class Benchmark:
         fingerprint: What shapes observations and rewards beside the step limit, for a task set:
             grammar, simplifications, generator version, checksum of the data.
         deterministic: Whether equal actions give equal texts.
+        cpu_per_step_s: CPU seconds of a step with its share of loading, as measured; for estimates.
     """
 
     name: str
@@ -123,9 +127,11 @@ class Benchmark:
     tasks: Callable[[str], Sequence[Task]]
     load: Callable[[Task], LoadedTask]
     expert: Callable[[Task], ExpertTrajectory] | None
+    summarise: Callable[[ExpertTrajectory], MetaPlan] | None = None
     action_templates: tuple[str, ...]
     prompts: Prompts
     example: Callable[[Task], str]
     step_limit: Callable[[Task], int]
     fingerprint: Callable[[str], Mapping[str, str]]
     deterministic: bool = True
+    cpu_per_step_s: float = 0.001

@@ -21,6 +21,7 @@ from metaplan.environments.alfworld.games import (
     read_game,
     resolve,
 )
+from metaplan.environments.alfworld.summarise import summarise
 from metaplan.environments.contract import Benchmark, Prompts
 
 __all__ = ["BENCHMARK", "STEP_LIMIT", "TASK_TYPES", "LoadedGame", "grammar_of", "respell"]
@@ -73,6 +74,7 @@ BENCHMARK = Benchmark(
     tasks=list_tasks,
     load=_load,
     expert=solve,
+    summarise=summarise,
     action_templates=ACTION_TEMPLATES,
     prompts=Prompts(
         instruction=_text("prompts", "instruction"),

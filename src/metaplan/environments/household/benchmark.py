@@ -96,6 +96,7 @@ BENCHMARK = Benchmark(
     tasks=tasks,
     load=load,
     expert=expert,
+    summarise=alfworld.BENCHMARK.summarise,
     action_templates=alfworld.BENCHMARK.action_templates,
     prompts=alfworld.BENCHMARK.prompts,
     example=alfworld.BENCHMARK.example,

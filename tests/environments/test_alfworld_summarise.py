@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaplan.collection.summarise import summarise
 from metaplan.core import DataError, ExpertStep, ExpertTrajectory, Task
+from metaplan.environments.alfworld.summarise import summarise
 from metaplan.planners.linting import lint_plan
 
 TEMPLATES = (
