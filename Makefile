@@ -42,12 +42,12 @@ $(BIN)/python:
 $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 	@echo "Installing into $(VENV): 3 to 5 minutes, 2 GB (6 GB with PyTorch's CUDA build); the ALFWorld engine is compiled."
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt cmake torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[alfworld,train,report]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[alfworld,scienceworld,train,report]"
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "Installing test tools into $(VENV)."
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[alfworld,train,report,dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[alfworld,scienceworld,train,report,dev]"
 	@touch $@
 
 clean:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from metaplan.collection import collect
+from metaplan.core import ConfigError
 from metaplan.episodes import Progress
 from metaplan.evaluation import compare_planners
 from metaplan.exploration import dpo_dataset, explore, rft_dataset, sample
-from metaplan.recipes import RunConfig
+from metaplan.recipes import PromptedConfig, RunConfig
 from metaplan.reports import report
 from metaplan.runs import Run
 
-__all__ = ["STAGES", "mpo", "run_mpo"]
+__all__ = ["STAGES", "mpo", "optimize", "run_mpo"]
 
 STAGES = ("collect", "sft", "sample", "explore", "dpo", "evaluate", "report")
 
@@ -29,6 +30,32 @@ def mpo(run: Run) -> Iterator[str]:
 
     Yields:
         The name of each stage when it is done.
+    """
+    planners: dict[str, Path | PromptedConfig | None] = {
+        "none": None,
+        "prompted": run.config.prompted,
+    }
+    if run.config.trains_planner:
+        planners |= yield from optimize(run)
+
+    # 4    The same agent, with no plan and with the plans of each planner.
+    comparison = compare_planners(run, planners)
+    yield "evaluate"
+    report(run, comparison)
+    yield "report"
+
+
+def optimize(run: Run) -> Generator[str, None, dict[str, Path]]:
+    """Section 3 of the paper: the planners that a run trains.
+
+    Args:
+        run: The experiment.
+
+    Yields:
+        The name of each stage when it is done.
+
+    Returns:
+        Planner directories by method.
     """
     # 3.1  Summarise expert trajectories into seed plans; fine-tune the planner on them.
     seed_plans = collect(run)
@@ -48,13 +75,7 @@ def mpo(run: Run) -> Iterator[str]:
     best = rft_dataset(run, scores)
     rft_planner = run.fine_tune("rft", best, run.config.rft, start=sft_planner)
     yield "dpo"
-
-    # 4    The same agent, with no plan and with the plans of each planner.
-    planners = {"none": None, "sft": sft_planner, "rft": rft_planner, "mpo": mpo_planner}
-    comparison = compare_planners(run, planners)
-    yield "evaluate"
-    report(run, comparison)
-    yield "report"
+    return {"sft": sft_planner, "rft": rft_planner, "mpo": mpo_planner}
 
 
 def run_mpo(
@@ -71,8 +92,16 @@ def run_mpo(
         directory: The run directory.
         progress: Where to tell about long work.
         until: The last stage to do, one of `STAGES`.
+
+    Raises:
+        ConfigError: The stage trains a planner, and the run compares none.
     """
     with Run(config, directory, progress) as run:
+        if until not in STAGES[-2:] and not run.config.trains_planner:
+            raise ConfigError(
+                f"there is no '{until}' in this run: evaluate.methods names no trained planner "
+                f"(sft, rft, mpo)"
+            )
         for stage in mpo(run):
             if stage == until:
                 return

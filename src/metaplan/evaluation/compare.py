@@ -11,6 +11,7 @@ from metaplan.core import EpisodeSpec, MetaPlan, Task
 from metaplan.evaluation.evaluate import evaluate
 from metaplan.evaluation.records import Arm, Results
 from metaplan.planners import write_jsonl
+from metaplan.recipes import PromptedConfig
 from metaplan.runs import Run, sample_plans
 
 __all__ = ["Comparison", "compare_planners"]
@@ -26,7 +27,7 @@ class Comparison:
     results: Results
 
 
-def compare_planners(run: Run, planners: Mapping[str, Path | None]) -> Comparison:
+def compare_planners(run: Run, planners: Mapping[str, Path | PromptedConfig | None]) -> Comparison:
     """Evaluates planners on every split of the recipe.
 
     Plans are greedy, one a task, written once and the same for every agent (section 4.1); they
@@ -36,8 +37,8 @@ def compare_planners(run: Run, planners: Mapping[str, Path | None]) -> Compariso
 
     Args:
         run: With the recipe's splits, methods and agent.
-        planners: Method to planner directory; None plays without plans. Those that the recipe
-            compares are played.
+        planners: Method to planner: a trained one's directory, or the LLM that is prompted; None
+            plays without plans. Those that the recipe compares are played.
     """
     agent = run.agent(run.config.evaluate.temperature)
     splits = run.evaluation_tasks()
@@ -47,11 +48,11 @@ def compare_planners(run: Run, planners: Mapping[str, Path | None]) -> Compariso
         planned: dict[tuple[str, str], list[EpisodeSpec]] = {}
         unreadable = 0
         every_task = {key: task for tasks in splits.values() for key, task in tasks.items()}
-        for method, path in chosen.items():
-            written = _greedy_plans(run, path, every_task, f"{method} plans")
+        for method, planner in chosen.items():
+            written = _greedy_plans(run, planner, every_task, f"{method} plans")
             for split, tasks in splits.items():
                 plans = {key: written[key] for key in tasks}
-                if path is not None:
+                if planner is not None:
                     unreadable += sum(plan is None for plan in plans.values())
                     _export(run, method, split, tasks, plans)
                 planned[method, split] = _specs(run, agent, tasks, plans)
@@ -69,10 +70,12 @@ def compare_planners(run: Run, planners: Mapping[str, Path | None]) -> Compariso
     return Comparison(arms=tuple(arms), results=results)
 
 
-def _greedy_plans(run: Run, path: Path | None, tasks: Mapping[str, Task], label: str) -> Plans:
-    if path is None:
+def _greedy_plans(
+    run: Run, planner: Path | PromptedConfig | None, tasks: Mapping[str, Task], label: str
+) -> Plans:
+    if planner is None:
         return dict.fromkeys(tasks)
-    samples = sample_plans(run, path, tasks, count=1, temperature=0.0, label=label)
+    samples = sample_plans(run, planner, tasks, count=1, temperature=0.0, label=label)
     return {key: group[0].plan for key, group in samples.items()}
 
 
@@ -106,12 +109,19 @@ def _specs(run: Run, agent: Agent, tasks: Mapping[str, Task], plans: Plans) -> l
     ]
 
 
+def _planner_name(run: Run, method: str) -> str:
+    if method == "none":
+        return ""
+    prompted = run.config.prompted
+    return prompted.served.model if method == "prompted" and prompted else run.config.planner.base
+
+
 def _arm(run: Run, agent: Agent, method: str, split: str, specs: list[EpisodeSpec]) -> Arm:
     return Arm(
         benchmark=run.config.benchmark,
         split=split,
         agent=agent.model.name,
-        planner="" if method == "none" else run.config.planner.base,
+        planner=_planner_name(run, method),
         method=method,
         placement=None if method == "none" else run.config.agent.placement,
         seed=run.config.seed,

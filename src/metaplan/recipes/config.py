@@ -18,6 +18,7 @@ from metaplan.agents import PromptProfile
 from metaplan.core import ConfigError, Dialect, Placement, Record
 from metaplan.episodes import RetryPolicy
 from metaplan.models.follower import FollowerSettings
+from metaplan.models.served import SERVED_OPERATIONAL, ServedSettings
 from metaplan.training import DpoSettings, ScratchSettings, SftSettings
 
 __all__ = [
@@ -30,14 +31,17 @@ __all__ = [
     "ExploreConfig",
     "Method",
     "PlannerConfig",
+    "PromptedConfig",
     "RunConfig",
     "RuntimeConfig",
+    "SummariserConfig",
     "TaskSetConfig",
     "TasksConfig",
     "changed_fields",
 ]
 
-Method = Literal["none", "sft", "rft", "mpo"]
+Method = Literal["none", "sft", "prompted", "rft", "mpo"]
+_TRAINED = {"sft", "rft", "mpo"}
 
 OPERATIONAL = (
     "runtime.*",
@@ -46,6 +50,7 @@ OPERATIONAL = (
     "planner.max_batch",
     "*.report_to",
     "*.per_device_batch_size",
+    *(f"*.served.{field}" for field in SERVED_OPERATIONAL),
 )
 EXTENDABLE = (
     "tasks.train.count",
@@ -87,9 +92,10 @@ class AgentConfig(Record):
     """Who acts, in exploration and evaluation.
 
     Attributes:
-        model: ``follower`` (the embedded rule-based plan follower) or ``local`` (a transformers
-            model on this machine).
-        path: Of a local model: a directory or a Hugging Face name.
+        model: ``follower`` (the embedded rule-based plan follower), ``local`` (a transformers
+            model on this machine) or ``served`` (behind an OpenAI-compatible endpoint).
+        path: Of a local model: its directory.
+        served: Of a served model: its name, and where it is served.
         follower: Parameters of the plan follower.
         profile: ``paper`` (Figures 10-12, 1-shot) or ``compact``.
         dialect: What a plan is called.
@@ -98,8 +104,9 @@ class AgentConfig(Record):
         max_batch: Most replies that a local model draws at once.
     """
 
-    model: Literal["follower", "local"] = "follower"
+    model: Literal["follower", "local", "served"] = "follower"
     path: str | None = None
+    served: ServedSettings | None = None
     follower: FollowerSettings = FollowerSettings()
     profile: PromptProfile = PromptProfile.PAPER
     dialect: Dialect = Dialect.META_PLAN
@@ -108,9 +115,11 @@ class AgentConfig(Record):
     max_batch: int = Field(default=64, ge=1)
 
     @model_validator(mode="after")
-    def _path_goes_with_local(self) -> AgentConfig:
+    def _a_model_is_whole(self) -> AgentConfig:
         if (self.model == "local") != (self.path is not None):
             raise ValueError("'path' is needed for model 'local', and only there")
+        if (self.model == "served") != (self.served is not None):
+            raise ValueError("'served' is needed for model 'served', and only there")
         return self
 
 
@@ -134,16 +143,49 @@ class PlannerConfig(Record):
     max_batch: int = Field(default=64, ge=1)
 
 
+class SummariserConfig(Record):
+    """The LLM that summarises trajectories into seed plans (section 3.1, Appendix C).
+
+    Attributes:
+        served: Which, and where it is served.
+        temperature: Of the first summary.
+        again_at: Temperatures of further ones, where a plan is too specific or names actions that
+            the environment lacks.
+        max_tokens: Longest summary.
+    """
+
+    served: ServedSettings
+    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
+    again_at: tuple[float, ...] = (0.3, 0.7, 1.0)
+    max_tokens: int = Field(default=1024, ge=1)
+
+
 class CollectConfig(Record):
     """Where seed plans come from (section 3.1).
 
     Attributes:
         seed_plans: A JSONL file of one's own; null summarises expert trajectories.
         trajectories: A JSONL file of one's own; null asks the benchmark's expert.
+        summariser: The LLM that summarises; null takes the benchmark's rule.
     """
 
     seed_plans: str | None = None
     trajectories: str | None = None
+    summariser: SummariserConfig | None = None
+
+
+class PromptedConfig(Record):
+    """The LLM that writes plans untrained: the paper's "GPT" row, method ``prompted``.
+
+    It gets the paper's planner prompt, whatever the trained planner's profile is.
+
+    Attributes:
+        served: Which, and where it is served.
+        max_tokens: Longest plan.
+    """
+
+    served: ServedSettings
+    max_tokens: int = Field(default=512, ge=1)
 
 
 class ExploreConfig(Record):
@@ -193,12 +235,15 @@ class RuntimeConfig(Record):
         concurrency: Most episodes in flight.
         timeout_s: Longest time of one environment operation.
         retry: What happens to void episodes.
+        accelerate: A configuration of ``accelerate launch`` for trainings on several devices: a
+            built-in name, or a file; null trains in this process.
     """
 
     workers: int | None = Field(default=None, ge=1)
     concurrency: int = Field(default=32, ge=1)
     timeout_s: float = Field(default=120.0, gt=0.0)
     retry: RetryPolicy = RetryPolicy()
+    accelerate: str | None = None
 
 
 class RunConfig(Record):
@@ -209,6 +254,7 @@ class RunConfig(Record):
         description: A sentence for whoever lists recipes.
         benchmark: A registered benchmark.
         seed: Of everything that is drawn.
+        prompted: Who writes the plans of method ``prompted``.
     """
 
     name: str
@@ -223,8 +269,20 @@ class RunConfig(Record):
     explore: ExploreConfig = ExploreConfig()
     rft: SftSettings = SftSettings()
     dpo: DpoSettings = DpoSettings()
+    prompted: PromptedConfig | None = None
     evaluate: EvaluateConfig = EvaluateConfig()
     runtime: RuntimeConfig = RuntimeConfig()
+
+    @model_validator(mode="after")
+    def _prompted_goes_with_its_method(self) -> RunConfig:
+        if "prompted" in self.evaluate.methods and self.prompted is None:
+            raise ValueError("method 'prompted' needs the field 'prompted': which LLM writes plans")
+        return self
+
+    @property
+    def trains_planner(self) -> bool:
+        """Whether a method needs more than prompting."""
+        return not _TRAINED.isdisjoint(self.evaluate.methods)
 
 
 def changed_fields(old: RunConfig, new: RunConfig) -> list[str]:

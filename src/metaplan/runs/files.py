@@ -13,12 +13,14 @@ from metaplan import __version__
 from metaplan.core import ConfigError, RunError
 from metaplan.environments import Benchmark
 from metaplan.episodes import RunStatus, RunStore, is_network_mount
+from metaplan.models.served import api_key_for
 from metaplan.recipes import RunConfig, changed_fields, load_recipe
 from metaplan.runs.tasks import chosen_tasks
 
 __all__ = [
     "STATUS_FILE",
     "check_inputs",
+    "check_keys",
     "check_resumable",
     "check_same_data",
     "read_status",
@@ -29,8 +31,8 @@ __all__ = [
 
 STATUS_FILE = "status.json"
 _PACKAGES = (
-    "alfworld", "textworld", "fast_downward_textworld", "torch", "transformers", "trl", "peft",
-    "accelerate", "datasets", "numpy", "scipy",
+    "alfworld", "textworld", "fast_downward_textworld", "scienceworld", "openai", "torch",
+    "transformers", "trl", "peft", "accelerate", "datasets", "numpy", "scipy",
 )  # fmt: skip
 
 
@@ -121,6 +123,22 @@ def check_same_data(facts: dict[str, Any], directory: Path) -> None:
                 f"{directory} was made with other games of '{task_set}' ({words}): use another "
                 f"--out directory, or what it was made with (versions.json)"
             )
+
+
+def check_keys(config: RunConfig) -> None:
+    """Makes sure, before any work, that served models can be asked.
+
+    Raises:
+        ConfigError: The environment variable with an endpoint's key is not set.
+    """
+    summariser, prompted = config.collect.summariser, config.prompted
+    for served in (
+        config.agent.served,
+        summariser.served if summariser and config.trains_planner else None,
+        prompted.served if prompted and "prompted" in config.evaluate.methods else None,
+    ):
+        for url in served.urls if served else ():
+            api_key_for(url, served)
 
 
 def check_inputs(config: RunConfig, benchmark: Benchmark) -> None:

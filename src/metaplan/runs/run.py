@@ -29,17 +29,19 @@ from metaplan.episodes import (
     SilentProgress,
     is_network_mount,
 )
-from metaplan.models import ChatModel, LocalModel, PlanFollower, Sampling
+from metaplan.models import ChatModel, Sampling
 from metaplan.planners import PlannerPrompt, new_planner_base, tune_planner
 from metaplan.recipes import RunConfig, dump_config
 from metaplan.runs.files import (
     STATUS_FILE,
     check_inputs,
+    check_keys,
     check_same_data,
     settle,
     versions,
     write_text,
 )
+from metaplan.runs.models import open_agent_model
 from metaplan.runs.tasks import in_order_of_choice, read_tasks
 from metaplan.training import DpoSettings, SftSettings
 
@@ -71,6 +73,8 @@ class Run:
         self.config = settle(config, self.directory)
         self.benchmark: Benchmark = get_benchmark(self.config.benchmark)
         check_inputs(self.config, self.benchmark)
+        if not (self.directory / "config.yaml").exists():
+            check_keys(self.config)  # later, only who is asked needs a key
         facts = versions(self.benchmark, self._task_sets())
         check_same_data(facts, self.directory)
         self.store = RunStore(self.directory)
@@ -132,11 +136,7 @@ class Run:
         """The agent of the configuration at a temperature: one for exploring, one for tests."""
         settings = self.config.agent
         if self._agent_model is None:
-            self._agent_model = (
-                LocalModel(Path(settings.path or ""), max_batch=settings.max_batch)
-                if settings.model == "local"
-                else PlanFollower(settings.follower)
-            )
+            self._agent_model = open_agent_model(settings)
         agent = Agent(
             model=self._agent_model,
             sampling=Sampling(temperature=temperature, max_tokens=settings.max_tokens),
@@ -216,6 +216,16 @@ class Run:
             template=self.benchmark.prompts.planner,
             dialect=settings.dialect,
             max_tokens=settings.max_tokens,
+        )
+
+    @cached_property
+    def prompted_prompt(self) -> PlannerPrompt:
+        """How the LLM of method ``prompted`` is asked: the paper's prompt, zero-shot."""
+        settings = self.config.prompted
+        return PlannerPrompt(
+            template=self.benchmark.prompts.planner,
+            dialect=self.config.planner.dialect,
+            max_tokens=settings.max_tokens if settings else 512,
         )
 
     @property

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from metaplan.core import Task, digest
 from metaplan.episodes import for_each, retried
-from metaplan.models import LocalModel, weights_digest
-from metaplan.planners import Planner, PlannerPrompt, PlanSample
+from metaplan.models import ServedModel, weights_digest
+from metaplan.planners import PlannerPrompt, PlanSample
+from metaplan.recipes import PromptedConfig
 from metaplan.runs.faults import naming
+from metaplan.runs.models import open_planner
 
 if TYPE_CHECKING:
     from metaplan.runs.run import Run
@@ -20,7 +22,7 @@ __all__ = ["sample_plans"]
 
 def sample_plans(
     run: Run,
-    planner: Path,
+    planner: Path | PromptedConfig,
     tasks: Mapping[str, Task],
     *,
     count: int,
@@ -33,7 +35,7 @@ def sample_plans(
 
     Args:
         run: Whose planner it is.
-        planner: Its directory.
+        planner: A trained planner's directory, or the LLM that is prompted.
         tasks: By key.
         count: Samples per task.
         temperature: 0 for greedy plans.
@@ -45,14 +47,12 @@ def sample_plans(
     Raises:
         RunError: The model could not answer for a task; the message names it.
     """
-    prompt = PlannerPrompt.load(planner)
-    writer = [weights_digest(planner), prompt.model_dump(mode="json")]
-    source = digest(writer, temperature, run.config.seed)
+    source = digest(_writer(run, planner), temperature, run.config.seed)
     known = run.store.plan_samples(source)
     missing = [task for key, task in tasks.items() if len(known.get(key, ())) < count]
 
     async def draw_all() -> None:
-        model = LocalModel(planner, max_batch=run.config.planner.max_batch)
+        writer = open_planner(run, planner)
         try:
             with run.progress.track(label, len(tasks), len(tasks) - len(missing)) as tracker:
 
@@ -60,7 +60,7 @@ def sample_plans(
                     start = len(known.get(task.key, ()))
                     with naming(f"no plan could be drawn for {task.key}"):
                         drawn = await retried(
-                            lambda: Planner(model, prompt).sample(
+                            lambda: writer.sample(
                                 task,
                                 count - start,
                                 temperature=temperature,
@@ -74,9 +74,17 @@ def sample_plans(
 
                 await for_each(missing, draw, limit=run.config.runtime.concurrency)
         finally:
-            await model.close()
+            await writer.model.close()
 
     if missing:
         run.wait(draw_all())
         known = run.store.plan_samples(source)
     return {key: known[key][:count] for key in tasks}
+
+
+def _writer(run: Run, planner: Path | PromptedConfig) -> list[object]:
+    """What shapes a planner's plans, without loading it."""
+    if isinstance(planner, PromptedConfig):
+        prompt, model = run.prompted_prompt, ServedModel(planner.served).fingerprint
+        return [dict(model), prompt.model_dump(mode="json")]
+    return [weights_digest(planner), PlannerPrompt.load(planner).model_dump(mode="json")]
