@@ -1,6 +1,7 @@
 """Chat models: the contract and its implementations.
 
-`LocalModel` and `PlanFollower` are imported on first use: the first needs the extra ``train``.
+`LocalModel`, `PlanFollower` and `ServedModel` are imported on first use: the first needs the extra
+``train``.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
     from metaplan.models.follower import FollowerSettings, PlanFollower
     from metaplan.models.local import LocalModel
     from metaplan.models.scripted import ScriptedModel
+    from metaplan.models.served import SERVED_OPERATIONAL, ServedModel, ServedSettings, ServedUsage
 
 __all__ = [
+    "SERVED_OPERATIONAL",
     "ChatModel",
     "Completion",
     "FollowerSettings",
@@ -24,6 +27,9 @@ __all__ = [
     "PlanFollower",
     "Sampling",
     "ScriptedModel",
+    "ServedModel",
+    "ServedSettings",
+    "ServedUsage",
     "Usage",
     "cut_at_stop",
     "weights_digest",
@@ -33,7 +39,11 @@ _HOMES = {
     "FollowerSettings": "follower",
     "LocalModel": "local",
     "PlanFollower": "follower",
+    "SERVED_OPERATIONAL": "served",
     "ScriptedModel": "scripted",
+    "ServedModel": "served",
+    "ServedSettings": "served",
+    "ServedUsage": "served",
     "weights_digest": "local",
 }
 

@@ -1,0 +1,232 @@
+"""The OpenAI-compatible client."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, NoReturn
+
+from metaplan.core import ContextLimitError, ModelFault, Record, UserError, digest, seed_from
+from metaplan.models.contract import Completion, Message, Sampling
+from metaplan.models.served.balancing import Balancer, Endpoint
+from metaplan.models.served.connection import Connection
+from metaplan.models.served.faults import Remedy, RequestFault, refused_parameter
+from metaplan.models.served.protocol import Reply, completions_of, request_body
+from metaplan.models.served.settings import ServedSettings, api_key_for
+from metaplan.models.served.waits import wait_s
+
+__all__ = ["ServedModel", "ServedUsage"]
+
+_log = logging.getLogger(__name__)
+
+
+class ServedUsage(Record):
+    """What a client has asked for so far.
+
+    Attributes:
+        requests: HTTP requests that gave a reply.
+        faults: HTTP requests that did not.
+        prompt_tokens: As the servers counted; 0 for those that don't count.
+        completion_tokens: Likewise.
+    """
+
+    requests: int = 0
+    faults: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class ServedModel:
+    """A chat model behind one or several OpenAI-compatible endpoints.
+
+    Args:
+        settings: Which model, where, how patiently.
+
+    Raises:
+        ConfigError: A public endpoint and no key in the environment.
+    """
+
+    def __init__(self, settings: ServedSettings) -> None:
+        self.settings = settings
+        self._keys = {url: api_key_for(url, settings) for url in settings.urls}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._connections: dict[str, Connection] = {}
+        self._balancer = Balancer(())
+        self._closed = False
+        self._warned = False
+        self._usage = ServedUsage()
+
+    @property
+    def name(self) -> str:
+        """As the server calls the model."""
+        return self.settings.model
+
+    @property
+    def can_continue(self) -> bool:
+        """As the settings say."""
+        return self.settings.can_continue
+
+    @property
+    def fingerprint(self) -> Mapping[str, str]:
+        """The name and what goes with each request; which server answers makes no difference."""
+        settings = self.settings
+        return {
+            "model": settings.model,
+            "protocol": "chat.completions",
+            "settings": digest(
+                settings.send_temperature, settings.context_tokens, settings.extra_body
+            ),
+        }
+
+    @property
+    def usage(self) -> ServedUsage:
+        """Requests and tokens so far."""
+        return self._usage
+
+    async def complete(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        n: int = 1,
+        session: str | None = None,
+    ) -> list[Completion]:
+        """Draws `n` completions: in one request, or one by one where the server gives fewer.
+
+        The seed of a request comes from `Sampling.seed`, the messages and the number of
+        completions that are there already. Tokens are those that the server counted, 0 where it
+        does not count; of several completions of one request, each has an equal share.
+
+        Raises:
+            ModelFault: No usable answer in all attempts, or a refusal.
+            ContextLimitError: The messages don't fit the model.
+            UserError: Key, model name or URL is wrong, or the model refuses the temperature.
+        """
+        if messages[-1]["role"] == "assistant" and not self.can_continue:
+            raise UserError(
+                f"{self.name} is asked to continue a started reply; set 'can_continue' if its "
+                f"server can (vLLM and SGLang do)"
+            )
+
+        async def draw(have: int, wanted: int) -> list[Completion]:
+            seed = None if sampling.seed is None else _seed(sampling.seed, messages, have)
+            body = request_body(self.settings, messages, sampling, seed)
+            reply = await self._ask(body, wanted, session)
+            return self._accepted(completions_of(reply, wanted, sampling.stop), sampling)
+
+        completions = await draw(0, n)
+        missing = [draw(have, 1) for have in range(len(completions), n)]
+        for more in await _all(missing):
+            completions += more
+        return completions
+
+    async def close(self) -> None:
+        """Closes all connections. Safe to call twice."""
+        self._closed = True
+        connections, self._connections = self._connections, {}
+        if self._loop is asyncio.get_running_loop():  # those of a loop that is gone went with it
+            for connection in connections.values():
+                await connection.close()
+
+    async def _ask(self, body: dict[str, Any], n: int, session: str | None) -> Reply:
+        """Sends a request until it is answered, elsewhere if its endpoint is down."""
+        self._connect()
+        attempts = self.settings.attempts
+        for attempt in range(1, attempts + 1):
+            async with self._balancer.turn(session) as endpoint:
+                try:
+                    return await self._send(endpoint, body, n)
+                except RequestFault as fault:
+                    if fault.remedy is not Remedy.RETRY or attempt == attempts:
+                        self._give_up(endpoint.url, fault, attempt)
+                    wait = wait_s(attempt, fault.retry_after)
+            await asyncio.sleep(wait)
+        raise AssertionError("there is at least one attempt")
+
+    async def _send(self, endpoint: Endpoint, body: dict[str, Any], n: int) -> Reply:
+        if self._closed:
+            raise ModelFault(f"{self.name}: the client is closed")
+        connection = self._connections[endpoint.url]
+        wanted = n if connection.form.draws_many else 1
+        try:
+            reply = await connection.ask(body, n=wanted)
+        except RequestFault as fault:
+            self._count(faults=1)
+            (endpoint.failed if fault.blames_endpoint else endpoint.succeeded)()
+            raise
+        endpoint.succeeded()
+        if len(reply.choices) < wanted:
+            connection.form.without.add("n")
+        self._count(requests=1, **reply.counted.model_dump())
+        return reply
+
+    def _connect(self) -> None:
+        """Makes the connections of this event loop, of which there is mostly one in all."""
+        loop = asyncio.get_running_loop()
+        if self._loop is loop or self._closed:
+            return
+        self._loop = loop
+        self._connections = {
+            url: Connection(url, key, self.settings.timeout_s) for url, key in self._keys.items()
+        }
+        limit = self.settings.max_in_flight
+        self._balancer = Balancer([Endpoint(url, limit) for url in self.settings.urls])
+
+    def _count(self, **more: int) -> None:
+        before = self._usage.model_dump()
+        self._usage = ServedUsage(**{k: v + more.get(k, 0) for k, v in before.items()})
+
+    def _accepted(self, completions: list[Completion], sampling: Sampling) -> list[Completion]:
+        """The completions, unless the server let a conversation in that is too long."""
+        prompt = completions[0].usage.prompt_tokens
+        limit = self.settings.context_tokens
+        if limit is not None and prompt + sampling.max_tokens > limit:
+            raise ContextLimitError(
+                f"{prompt} tokens and {sampling.max_tokens} new ones exceed {limit} of {self.name}"
+            )
+        silent = any(one.finish_reason == "length" and not one.text for one in completions)
+        if silent and not self._warned:
+            self._warned = True
+            _log.warning(
+                "%s used up %d tokens before it said anything: a reasoning model needs more",
+                self.name,
+                sampling.max_tokens,
+            )
+        return completions
+
+    def _give_up(self, url: str, fault: RequestFault, attempt: int) -> NoReturn:
+        said = f"{self.name} at {url}: {fault.what}"
+        if fault.remedy is Remedy.SHORTEN:
+            raise ContextLimitError(said) from None
+        if fault.remedy is Remedy.PERSON:
+            raise UserError(f"{said}. {self._advice(fault.status)}") from None
+        if fault.remedy is Remedy.NONE and refused_parameter(fault, {"temperature", "top_p"}):
+            raise UserError(
+                f"{said}. The experiment asks for a temperature that this model does not take; "
+                f"with 'send_temperature: false' it draws at its own, which the run records"
+            ) from None
+        times = f", {attempt} times in a row" if attempt > 1 else ""
+        raise ModelFault(f"{said}{times}") from None
+
+    def _advice(self, status: int | None) -> str:
+        if status in {401, 403}:
+            return f"Check the key in the environment variable {self.settings.api_key_env}"
+        if status == 404:
+            return "Check 'model' and 'urls' (a base URL mostly ends in /v1)"
+        return "Check the account's credit"
+
+
+def _seed(seed: int, messages: Sequence[Message], have: int) -> int:
+    """A seed of its own for each turn of an episode and each of several completions."""
+    return seed_from(seed, digest([dict(message) for message in messages]), have)
+
+
+async def _all(work: Sequence[Coroutine[Any, Any, list[Completion]]]) -> list[list[Completion]]:
+    """Does all at a time; the first error ends the others."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in work]
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [task.result() for task in tasks]
