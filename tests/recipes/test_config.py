@@ -53,6 +53,10 @@ def test_what_a_recipe_does_not_say_is_the_papers(recipe):
         ("explore.plans_per_task=many", "explore.plans_per_task: .*integer.*got 'many'"),
         ("agent.placement=prompt", "agent.placement: .*'instruction', 'thought' or 'observation'"),
         ("agent.model=local", "agent: .*'path' is needed for model 'local'"),
+        ("agent.model=served", "agent: .*'served' is needed for model 'served'"),
+        ("agent.served={model: m}", "agent: .*'served' is needed for model 'served'"),
+        ("agent.served={model: m, urls: [localhost]}", "agent.served.urls: .*is no base URL"),
+        ("evaluate.methods=[none, prompted]", "method 'prompted' needs the field 'prompted'"),
         ("evaluate.methods=[none, best]", "evaluate.methods.1: .*'mpo'"),
         ("evaluate.methods=[]", "evaluate.methods: .*at least 1"),
         ("evaluate.methods=[mpo, mpo]", "evaluate.methods: .*twice"),
@@ -179,3 +183,24 @@ def test_a_configuration_needs_a_split_to_evaluate():
         RunConfig.model_validate(
             {"name": "x", "benchmark": "b", "tasks": {"train": {"task_set": "t"}, "evaluate": {}}}
         )
+
+
+SERVED = "agent={model: served, served: {model: small, urls: ['http://127.0.0.1:1/v1']}}"
+
+
+def test_where_a_model_is_served_may_change_but_not_which(recipe):
+    before = load_recipe(recipe, [SERVED])
+    moved = load_recipe(
+        recipe,
+        [SERVED, "agent.served.urls=['http://127.0.0.1:2/v1', 'http://127.0.0.1:3/v1']",
+         "agent.served.timeout_s=5", "agent.served.api_key_env=OTHER"],
+    )  # fmt: skip
+    assert changed_fields(before, moved) == []
+    (other,) = changed_fields(before, load_recipe(recipe, [SERVED, "agent.served.model=large"]))
+    assert other == "agent.served.model: 'small' → 'large'"
+
+
+def test_a_planner_is_trained_only_where_a_method_needs_one(recipe):
+    prompted = ["prompted={served: {model: m}}", "evaluate.methods=[none, prompted]"]
+    assert not load_recipe(recipe, prompted).trains_planner
+    assert load_recipe(recipe).trains_planner
