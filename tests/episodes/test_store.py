@@ -15,6 +15,7 @@ import pytest
 
 from metaplan.core import Episode, MetaPlan, Placement, RunError, StopReason, Turn
 from metaplan.episodes import RunStore, database, is_network_mount
+from metaplan.models import Completion, Usage
 from metaplan.planners import PlanSample
 
 
@@ -157,7 +158,7 @@ def filled(directory):
             ),
             "damaged or no run's database",
         ),
-        (lambda path: set_version(path, 99), "format 99, this Metaplan reads 1"),
+        (lambda path: set_version(path, 99), "format 99, this Metaplan reads up to 2"),
     ],
     ids=["garbage", "truncated", "scrambled", "newer"],
 )
@@ -181,6 +182,33 @@ def set_version(path, version):
     connection.execute(f"PRAGMA user_version = {version}")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
+
+
+def test_a_file_of_the_first_format_is_read_and_gets_what_is_new_when_written_to(tmp_path):
+    path = filled(tmp_path)
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE completions")
+    connection.close()
+    set_version(path, 1)
+    with RunStore(tmp_path, read_only=True) as store:
+        assert len(store.finished_keys()) == 40
+    with RunStore(tmp_path) as store:
+        store.add_completion("request", Completion(text="answer"))
+        assert len(store.finished_keys()) == 40
+
+
+def test_the_answer_to_a_request_is_kept_as_it_came_first(tmp_path):
+    first = Completion(
+        text="{a} \u2028 \x00 ✓",
+        finish_reason="length",
+        usage=Usage(prompt_tokens=3, completion_tokens=2),
+    )
+    with RunStore(tmp_path) as store:
+        assert store.completion("request") is None
+        store.add_completion("request", first)
+        store.add_completion("request", Completion(text="another"))
+    with RunStore(tmp_path, read_only=True) as store:
+        assert store.completion("request") == first
 
 
 def test_a_directory_without_a_run_is_said_so(tmp_path):

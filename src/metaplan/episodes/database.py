@@ -18,9 +18,10 @@ from metaplan.episodes.filesystem import is_network_mount
 
 __all__ = ["SCHEMA_VERSION", "Database"]
 
-SCHEMA_VERSION = 1
-
-_SCHEMA = """
+# One entry a format: what it added to the one before. A file of an older format gets the rest when
+# it is opened for writing.
+_FORMATS = (
+    """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE stages (name TEXT PRIMARY KEY, seconds REAL NOT NULL, result TEXT);
 CREATE TABLE tasks (
@@ -46,7 +47,10 @@ CREATE TABLE voids (
     key TEXT NOT NULL, task_key TEXT NOT NULL, stop_reason TEXT NOT NULL, cause TEXT NOT NULL,
     at REAL NOT NULL
 );
-"""
+""",
+    "CREATE TABLE completions (request TEXT PRIMARY KEY, record TEXT NOT NULL);",
+)
+SCHEMA_VERSION = len(_FORMATS)
 
 
 class Database:
@@ -135,10 +139,11 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
         _check_version(path, version, read_only)
         if not read_only:
             _choose_journal(connection, path)
-        if version == 0:
-            connection.executescript(
-                f"BEGIN;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
-            )
+            if version < SCHEMA_VERSION:
+                missing = "".join(_FORMATS[version:])
+                connection.executescript(
+                    f"BEGIN;{missing}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
+                )
     except sqlite3.DatabaseError as error:
         connection.close()
         raise _unusable(path, error) from None
@@ -163,10 +168,10 @@ def _address(path: Path, read_only: bool) -> str:
 def _check_version(path: Path, version: int, read_only: bool) -> None:
     if version == 0 and read_only:
         raise RunError(f"{path} holds nothing yet: the run was interrupted at its very start")
-    if version not in {0, SCHEMA_VERSION}:
+    if version > SCHEMA_VERSION:
         raise RunError(
-            f"{path} has format {version}, this Metaplan reads {SCHEMA_VERSION}: use the version "
-            f"that wrote it (see versions.json), or another --out directory"
+            f"{path} has format {version}, this Metaplan reads up to {SCHEMA_VERSION}: use the "
+            f"version that wrote it (see versions.json), or another --out directory"
         )
 
 

@@ -22,6 +22,7 @@ from metaplan.core import (
     Turn,
 )
 from metaplan.episodes.database import Database
+from metaplan.models import Completion
 from metaplan.planners import PlanSample
 
 __all__ = ["EpisodeSummary", "RunStatus", "RunStore", "StageStatus"]
@@ -220,6 +221,18 @@ class RunStore:
         """A plan by its key."""
         rows = self._database.read("SELECT record FROM plans WHERE key = ?", key)
         return MetaPlan.model_validate_json(rows[0][0]) if rows else None
+
+    # -- answers of models outside episodes
+
+    def add_completion(self, request: str, completion: Completion) -> None:
+        """Keeps the answer to a request, which is named by a digest of all that shapes it."""
+        values = (request, completion.model_dump_json())
+        self._database.write(("INSERT OR IGNORE INTO completions VALUES (?, ?)", values))
+
+    def completion(self, request: str) -> Completion | None:
+        """The answer to a request; None where it was never answered."""
+        rows = self._database.read("SELECT record FROM completions WHERE request = ?", request)
+        return Completion.model_validate_json(rows[0][0]) if rows else None
 
     # -- episodes
 
