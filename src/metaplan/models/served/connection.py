@@ -6,7 +6,6 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from metaplan.core import MissingDependencyError
 from metaplan.models.served.faults import Remedy, RequestFault, fault_of, refused_parameter
 from metaplan.models.served.protocol import Reply, RequestForm, dispensable, read_reply
 from metaplan.models.served.settings import is_private
@@ -67,10 +66,9 @@ class Connection:
 
         try:
             async with asyncio.timeout(self._timeout_s):  # the SDK's own limits each read alone
-                response = await self._client.chat.completions.with_raw_response.create(
-                    model=body["model"],
-                    messages=body["messages"],
-                    extra_body={k: v for k, v in body.items() if k not in {"model", "messages"}},
+                # `chat.completions.create` copies every message at a cost beyond that of HTTP.
+                response = await self._client.post(
+                    "/chat/completions", body=body, cast_to=openai.HttpxBinaryResponseContent
                 )
             return read_reply(response.content)
         except (openai.APIError, TimeoutError) as error:
@@ -83,10 +81,8 @@ class Connection:
 
 
 def _new_client(url: str, key: str | None, timeout_s: float) -> AsyncOpenAI:
-    try:
-        import openai
-    except ImportError as error:
-        raise MissingDependencyError(error.name or "openai", "dev") from error
+    import openai
+
     timeout = openai.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_S))
     return openai.AsyncOpenAI(
         base_url=url,

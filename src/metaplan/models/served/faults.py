@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from enum import Enum, auto
-from typing import Any
 
 from metaplan.models.served.waits import retry_after_s
 
@@ -16,12 +16,12 @@ _SHOWN = 300
 # Every wording below is one server's: OpenAI and those that copy it; vLLM; SGLang; llama.cpp and
 # llama-cpp-python; Ollama; Text Generation Inference; Anthropic's and Google's compatible APIs.
 _CONTEXT_LIMIT = re.compile(
-    r"context_length_exceeded|exceed_context_size|maximum context length|maximum model length"
+    r"context_length_exceeded|exceed_context_size|maximum (?:context|model|prompt) length"
     r"|longer than the (?:maximum )?model'?s? (?:context )?length"
     r"|exceeds? (?:the )?(?:available |model'?s? |maximum )?context (?:size|window|length|limit)"
-    r"|input length \(?\d* ?(?:tokens)?\)? ?exceeds|input length exceeds|prompt is too long"
-    r"|`inputs` (?:tokens \+ `max_new_tokens` must be|must have less than)"
-    r"|input token count .{0,40}exceeds the maximum",
+    r"|input length (?:\(\d+ tokens\) )?exceeds|input token count .{0,40}exceeds the maximum"
+    r"|(?:prompt|input) (?:\([^)]{0,60}\) )?is too long|reduce the length of the"
+    r"|`inputs` (?:tokens \+ `max_new_tokens` must be|must have less than)",
     re.IGNORECASE,
 )
 _REFUSAL = re.compile(
@@ -51,6 +51,7 @@ class RequestFault(Exception):
         what: What happened, in words.
         remedy: What can be done.
         status: HTTP status; None where there was no response.
+        said: The body of a refusal.
         retry_after: Seconds that the server asks to be left alone.
     """
 
@@ -60,12 +61,14 @@ class RequestFault(Exception):
         remedy: Remedy,
         *,
         status: int | None = None,
+        said: str = "",
         retry_after: float | None = None,
     ) -> None:
         super().__init__(what)
         self.what = what
         self.remedy = remedy
         self.status = status
+        self.said = said
         self.retry_after = retry_after
 
     @property
@@ -79,32 +82,26 @@ def fault_of(error: Exception, timeout_s: float) -> RequestFault:
     import openai
 
     if isinstance(error, openai.APIStatusError):
-        said = _message(error.body) or error.response.text
-        return _refused(
-            error.status_code,
-            " ".join(said.split())[:_SHOWN],
-            str(error.code or error.type or ""),
-            retry_after_s(error.response.headers),
-        )
+        return _refused(error.status_code, error.response.text, error.response.headers)
     if isinstance(error, TimeoutError | openai.APITimeoutError):
         return RequestFault(f"no answer within {timeout_s:g} s", Remedy.RETRY)
     cause = error.__cause__ or error
     return RequestFault(f"no connection ({type(cause).__name__}: {cause})", Remedy.RETRY)
 
 
-def _refused(status: int, said: str, code: str, retry_after: float | None) -> RequestFault:
-    what = f"HTTP {status}: {said or 'without a message'}"
-    if status == 429 and code == "insufficient_quota":
+def _refused(status: int, said: str, headers: Mapping[str, str]) -> RequestFault:
+    if status == 429 and "insufficient_quota" in said:  # no time will bring money
         remedy = Remedy.PERSON
     elif status in {408, 409, 425, 429}:
         remedy = Remedy.RETRY
-    elif names_context_limit(f"{code} {said}"):
+    elif names_context_limit(said):
         remedy = Remedy.SHORTEN
     elif status in {401, 402, 403, 404}:
         remedy = Remedy.PERSON
     else:
         remedy = Remedy.RETRY if status >= 500 else Remedy.NONE
-    return RequestFault(what, remedy, status=status, retry_after=retry_after)
+    what = f"HTTP {status}: {_message(said)}"
+    return RequestFault(what, remedy, status=status, said=said, retry_after=retry_after_s(headers))
 
 
 def names_context_limit(text: str) -> bool:
@@ -119,22 +116,21 @@ def refused_parameter(fault: RequestFault, sent: Collection[str]) -> str | None:
         fault: A refusal that was not about the conversation's length.
         sent: Names of the parameters that one can do without.
     """
-    if fault.status not in {400, 422, 501} or not _REFUSAL.search(fault.what):
+    if fault.status not in {400, 422, 501} or not _REFUSAL.search(fault.said):
         return None
-    if "only one completion" in fault.what.lower():  # llama.cpp
+    if "only one completion" in fault.said.lower():  # llama.cpp
         return "n" if "n" in sent else None
-    quoted = re.findall(r"['\"`](?:body\.)?(\w+)['\"`]", fault.what)
+    quoted = re.findall(r"['\"`](?:body\.)?(\w+)['\"`]", fault.said)
     return next((name for name in quoted if name in sent), None)
 
 
-def _message(body: Any) -> str:
-    """The words in an error's body: OpenAI's form, FastAPI's (`detail`), or a plain string."""
-    match body:
-        case {"error": dict() | str() as inner}:
-            return _message(inner)
-        case {"message": str(text)} | {"detail": str(text)} | str(text):
-            return text
-        case {"detail": list(details)}:
-            return "; ".join(str(detail) for detail in details)
-        case _:
-            return ""
+def _message(said: str) -> str:
+    """The words in an error's body, in the places where servers put them."""
+    try:
+        body = json.loads(said)
+    except ValueError:
+        body = said
+    while isinstance(body, dict):
+        inner = next((body[key] for key in ("error", "message", "detail") if body.get(key)), None)
+        body = json.dumps(body) if inner is None else inner
+    return " ".join(str(body).split())[:_SHOWN] or "without a message"
