@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from rich.filesize import decimal
 from rich.table import Table
 
 from metaplan.cli.consoles import results
+from metaplan.cli.envs import installed, missing_package
 from metaplan.core import UserError
+from metaplan.environments import Benchmark, get_benchmark
 from metaplan.environments.data import (
     DataReport,
     DataSource,
-    check_data,
+    damage,
     data_directory,
-    data_sources,
-    fetch,
-    get_source,
+    fetch_all,
 )
 
 __all__ = ["app"]
@@ -34,44 +36,117 @@ app = App(
 
 @app.command(name="list")
 def list_() -> None:
-    """List the archives that Metaplan reads, and which of them are here."""
-    table = Table("archive", "benchmark", "here", "holds")
-    for source in data_sources():
-        here = f"{source.path.stat().st_size / 1e6:.1f} MB" if source.path.exists() else "no"
-        table.add_row(source.name, source.benchmark, here, source.holds)
+    """List every file that Metaplan can use: where it goes, whether it is here, how to get it."""
     console = results()
     console.print(f"data directory: {data_directory()}", markup=False, highlight=False)
-    console.print(table)
+    for benchmark in installed():
+        console.print(f"\n{benchmark.name}", style="bold", highlight=False)
+        if benchmark.needs:
+            state = missing_package(benchmark) or "It is installed."
+            line = f"needs the package '{benchmark.needs[0]}'. {state}"
+            console.print(line, markup=False, highlight=False)
+        if sources := _sources(benchmark):
+            console.print(_files(sources))
 
 
 @app.command(name="fetch")
 def fetch_(
     names: Annotated[
-        tuple[str, ...], Parameter(help="Archives, or a benchmark; none fetches all that can be.")
+        tuple[str, ...], Parameter(help="Files or benchmarks; none fetches all that can be.")
     ] = (),
     /,
 ) -> None:
-    """Download archives from their official sources; an interrupted download goes on."""
-    public = [source for source in data_sources() if source.url is not None]
-    chosen: list[DataSource] = []
-    for name in names:
-        chosen += [source for source in public if source.benchmark == name] or [get_source(name)]
-    for source in chosen or public:
-        path = fetch(source)
-        results().print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", markup=False)
+    """Download files from their official sources; an interrupted download goes on."""
+    known = list(installed())
+    sources = [source for name in names for source in _named(name, known)]
+    public = [source for benchmark in known for source in _sources(benchmark) if source.url]
+    for path in fetch_all(dict.fromkeys(sources or public)):
+        results().print(
+            f"{path}: {decimal(path.stat().st_size)}", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 @app.command
-def check() -> None:
-    """Read all data: counts, grammar, damage. Exit code 1 if something is wrong with it."""
+def check(
+    names: Annotated[tuple[str, ...], Parameter(help="Benchmarks; none checks all.")] = (), /
+) -> None:
+    """Read all data: counts, grammar, checksums, damage. Exit code 1 if something is wrong."""
     console = results()
-    reports = list(check_data())
+    benchmarks = [get_benchmark(name) for name in names] or list(installed())
+    reports = [report for benchmark in benchmarks for report in _audit(benchmark)]
     if not any(report.count for report in reports):
         raise UserError(
             f"there is no benchmark data in {data_directory()}: 'metaplan data fetch' gets it, and "
-            f"'metaplan data list' says which archive goes where"
+            f"'metaplan data list' says which file goes where"
         )
+    console.print(_overview(reports))
+    for note in dict.fromkeys(_notes(reports)):
+        console.print(f"· {note}", markup=False, highlight=False, soft_wrap=True)
+    problems = [problem for report in reports for problem in report.problems]
+    problems += [
+        problem
+        for benchmark in benchmarks
+        for source in _sources(benchmark)
+        if (problem := damage(source))
+    ]
+    for problem in problems:
+        console.print(f"✗ {problem}", markup=False, highlight=False, style="red", soft_wrap=True)
+    if problems:
+        sys.exit(1)
+
+
+def _sources(benchmark: Benchmark) -> tuple[DataSource, ...]:
+    return benchmark.data.sources if benchmark.data else ()
+
+
+def _audit(benchmark: Benchmark) -> Iterator[DataReport]:
+    if benchmark.data:
+        yield from benchmark.data.audit()
+
+
+def _named(name: str, benchmarks: Sequence[Benchmark]) -> list[DataSource]:
+    """A benchmark's files that have an address, or the file of that name."""
+    for benchmark in benchmarks:
+        if benchmark.name == name and _sources(benchmark):
+            return [source for source in _sources(benchmark) if source.url]
+    everything = [source for benchmark in benchmarks for source in _sources(benchmark)]
+    if found := [source for source in everything if name in {source.name, source.path.name}]:
+        return found
+    known = [benchmark.name for benchmark in benchmarks if _sources(benchmark)]
+    known += [source.name for source in everything]
+    raise UserError(f"there is no data called {name!r}; there is: {', '.join(known)}")
+
+
+def _files(sources: Sequence[DataSource]) -> Table:
+    table = Table("file", "here", "size", "SHA-256", "get by", "holds")
+    table.columns[0].overflow = "fold"
+    for source in sources:
+        table.add_row(
+            source.name,
+            _here(source),
+            _size(source),
+            "known" if source.sha256 else "-",
+            "fetch" if source.url else "hand",
+            source.holds,
+        )
+    return table
+
+
+def _here(source: DataSource) -> str:
+    if source.path.exists():
+        return "yes"
+    partial = source.path.with_name(source.path.name + ".partial")
+    return f"{decimal(partial.stat().st_size)} of it" if partial.exists() else "no"
+
+
+def _size(source: DataSource) -> str:
+    size = source.path.stat().st_size if source.path.exists() else source.size_bytes
+    return decimal(size) if size is not None else "?"
+
+
+def _overview(reports: Sequence[DataReport]) -> Table:
     table = Table("task set", "tasks", "official", "state", "directory")
+    table.columns[0].overflow = table.columns[-1].overflow = "fold"
     for report in reports:
         table.add_row(
             f"{report.benchmark} {report.task_set}",
@@ -80,12 +155,7 @@ def check() -> None:
             _state(report),
             str(report.directory or "-"),
         )
-    console.print(table)
-    problems = [problem for report in reports for problem in report.problems]
-    for problem in problems:
-        console.print(f"✗ {problem}", markup=False, highlight=False, style="red")
-    if problems:
-        sys.exit(1)
+    return table
 
 
 def _state(report: DataReport) -> str:
@@ -94,3 +164,11 @@ def _state(report: DataReport) -> str:
     if not report.count:
         return "absent"
     return "complete" if report.count >= report.expected else "partial"
+
+
+def _notes(reports: Sequence[DataReport]) -> Iterator[str]:
+    for report in reports:
+        for note in report.notes:
+            yield f"{report.benchmark} {report.task_set}: {note}"
+    if any(report.count == 0 for report in reports):
+        yield "'metaplan data fetch' gets what is absent; 'metaplan data list' says where it goes"

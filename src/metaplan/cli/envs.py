@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
+from collections.abc import Iterator
 from typing import Annotated
 
 from cyclopts import App, Parameter
 from rich.table import Table
 
-from metaplan.cli.consoles import results
-from metaplan.environments import benchmarks, check_environment, get_benchmark
+from metaplan.cli.consoles import messages, results
+from metaplan.core import MissingDependencyError, UserError
+from metaplan.environments import Benchmark, benchmarks, check_environment, get_benchmark
 
-__all__ = ["app"]
+__all__ = ["app", "installed", "missing_package"]
 
 app = App(name="envs", help="List benchmarks, or check one against the environment contract.")
 
@@ -20,12 +23,12 @@ app = App(name="envs", help="List benchmarks, or check one against the environme
 def list_() -> None:
     """List the registered benchmarks with their task sets."""
     table = Table("benchmark", "task sets", "actions", "what it is")
-    for name, benchmark in benchmarks().items():
+    for benchmark in installed():
         table.add_row(
-            name,
+            benchmark.name,
             "\n".join(benchmark.task_sets),
             str(len(benchmark.action_templates)),
-            benchmark.description,
+            "\n".join(filter(None, [benchmark.description, missing_package(benchmark)])),
         )
     results().print(table)
 
@@ -42,3 +45,20 @@ def check(
     if findings:
         sys.exit(1)
     console.print(f"✓ {name} keeps the environment contract", style="green")
+
+
+def installed() -> Iterator[Benchmark]:
+    """The registered benchmarks; of one that can't be loaded, standard error says why."""
+    known = benchmarks()
+    for name in known:
+        try:
+            yield known[name]
+        except UserError as error:
+            messages().print(f"left out: {error}", markup=False, highlight=False, style="yellow")
+
+
+def missing_package(benchmark: Benchmark) -> str | None:
+    """How to install the package that a benchmark needs; None if it is there, or none is needed."""
+    if benchmark.needs is None or importlib.util.find_spec(benchmark.needs[0]):
+        return None
+    return str(MissingDependencyError(*benchmark.needs))

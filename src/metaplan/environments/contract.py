@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from metaplan.core import ExpertTrajectory, MetaPlan, Task
+from metaplan.environments.data import BenchmarkData
 
 __all__ = ["Benchmark", "Environment", "LoadedTask", "Observation", "Prompts", "StepResult"]
 
@@ -118,6 +119,9 @@ class Benchmark:
         fingerprint: What shapes observations and rewards beside the step limit, for a task set:
             grammar, simplifications, generator version, checksum of the data.
         deterministic: Whether equal actions give equal texts.
+        data: Its files and what checks them; None for a benchmark without any.
+        needs: ``(package, extra)``: import name of the optional package that it can't do without,
+            and the extra of Metaplan that brings it; None where nothing else is needed.
         cpu_per_step_s: CPU seconds of a step with its share of loading, as measured; for estimates.
     """
 
@@ -134,4 +138,6 @@ class Benchmark:
     step_limit: Callable[[Task], int]
     fingerprint: Callable[[str], Mapping[str, str]]
     deterministic: bool = True
+    data: BenchmarkData | None = None
+    needs: tuple[str, str] | None = None
     cpu_per_step_s: float = 0.001

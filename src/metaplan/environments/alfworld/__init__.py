@@ -11,9 +11,11 @@ from functools import cache
 from importlib import resources
 
 from metaplan.core import Task, digest
+from metaplan.environments.alfworld.audit import audit
 from metaplan.environments.alfworld.experts import solve
 from metaplan.environments.alfworld.game import LoadedGame, grammar_of, respell
 from metaplan.environments.alfworld.games import (
+    SOURCES,
     TASK_SETS,
     TASK_TYPES,
     game_path,
@@ -23,6 +25,7 @@ from metaplan.environments.alfworld.games import (
 )
 from metaplan.environments.alfworld.summarise import summarise
 from metaplan.environments.contract import Benchmark, Prompts
+from metaplan.environments.data import BenchmarkData
 
 __all__ = ["BENCHMARK", "STEP_LIMIT", "TASK_TYPES", "LoadedGame", "grammar_of", "respell"]
 
@@ -84,4 +87,5 @@ BENCHMARK = Benchmark(
     example=_example,
     step_limit=lambda task: STEP_LIMIT,  # noqa: ARG005 (the same for all tasks)
     fingerprint=_fingerprint,
+    data=BenchmarkData(sources=tuple(source.archive for source in SOURCES), audit=audit),
 )

@@ -77,36 +77,56 @@ class Source:
     splits: tuple[str, ...]
 
 
-def _source(
-    name: str, grammar: Grammar, splits: tuple[str, ...], holds: str, url: str | None = None
-) -> Source:
-    return Source(
-        DataSource(name=name, benchmark="alfworld", holds=holds, url=url), grammar, splits
-    )
-
-
 _RELEASES = "https://github.com/alfworld/alfworld/releases/download"
 _ALL = tuple(GAMES_IN_SPLIT)
-_SEEN_UNSEEN = ("valid_seen", "valid_unseen")
 
 SOURCES = (
-    _source(
-        "json_2.1.3_tw-pddl.zip",
+    Source(
+        DataSource(
+            name="alfworld/json_2.1.3_tw-pddl.zip",
+            holds="all games, newer grammar, with walkthroughs",
+            url=f"{_RELEASES}/0.4.2/json_2.1.3_tw-pddl.zip",
+            # ALFWorld publishes no checksums: as several independent users recorded it.
+            size_bytes=36_507_267,
+            sha256="5df77ea759f2211a4106082839ddbbb790f1ba4e7d097ed732cf453f72aa36cf",
+        ),
         "move",
         _ALL,
-        "all games, newer grammar, with walkthroughs",
-        f"{_RELEASES}/0.4.2/json_2.1.3_tw-pddl.zip",
     ),
-    _source(
-        "json_2.1.1_tw-pddl.zip",
+    Source(
+        DataSource(
+            name="alfworld/json_2.1.1_tw-pddl.zip",
+            holds="all games, older grammar (the paper's)",
+            # No checksum: ALFWorld has replaced this file before, under the same name.
+            url=f"{_RELEASES}/0.2.2/json_2.1.1_tw-pddl.zip",
+        ),
         "put",
         _ALL,
-        "all games, older grammar",
-        f"{_RELEASES}/0.2.2/json_2.1.1_tw-pddl.zip",
     ),
-    _source("alfworld_v042.tar.xz", "move", _ALL, "all games, newer grammar, with walkthroughs"),
-    _source("alfworld_eval.tar.xz", "put", _SEEN_UNSEEN, "evaluation games, older grammar"),
-    _source("alfworld_train.tar.xz", "put", ("train",), "training games with recorded experts"),
+    Source(
+        DataSource(
+            name="alfworld/alfworld_v042.tar.xz",
+            holds="all games, newer grammar, with walkthroughs",
+        ),
+        "move",
+        _ALL,
+    ),
+    Source(
+        DataSource(
+            name="alfworld/alfworld_eval.tar.xz",
+            holds="evaluation games, older grammar",
+        ),
+        "put",
+        ("valid_seen", "valid_unseen"),
+    ),
+    Source(
+        DataSource(
+            name="alfworld/alfworld_train.tar.xz",
+            holds="training games, older grammar, with recorded experts",
+        ),
+        "put",
+        ("train",),
+    ),
 )
 
 
@@ -227,7 +247,7 @@ def _missing(split: str, grammar: Grammar) -> DataError:
     return DataError(
         f"there are no ALFWorld games of {split!r} with the {grammar!r} grammar. Run "
         f"'metaplan data fetch alfworld', or put one of {', '.join(fitting)} into "
-        f"{data_directory() / 'alfworld'} (METAPLAN_DATA names the data directory)"
+        f"{data_directory()} (METAPLAN_DATA names the data directory)"
     )
 
 

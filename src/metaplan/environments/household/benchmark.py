@@ -102,4 +102,5 @@ BENCHMARK = Benchmark(
     example=alfworld.BENCHMARK.example,
     step_limit=lambda _task: 30,
     fingerprint=fingerprint,
+    needs=("alfworld", "alfworld"),
 )

@@ -1,0 +1,74 @@
+"""`metaplan data`, in a process of its own, without data and without network."""
+
+import functools
+import os
+
+import pytest
+
+from metaplan.environments import get_benchmark
+from metaplan.environments.scienceworld.sources import SOURCES
+
+
+@pytest.fixture
+def data(tmp_path):
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def metaplan(metaplan_command, tmp_path, data):
+    """The command, on a machine that has nothing."""
+    elsewhere = {
+        "METAPLAN_DATA": str(data),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "ALFWORLD_DATA": str(tmp_path / "official"),
+        "HOME": str(tmp_path),
+        **dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9"),
+    }
+    return functools.partial(metaplan_command, env=os.environ | elsewhere)
+
+
+def words(table: str) -> set[str]:
+    return set(table.replace("│", " ").split())
+
+
+def test_every_file_is_listed_with_its_place(metaplan, data):
+    (data / "alfworld").mkdir(parents=True)
+    (data / "alfworld" / "alfworld_eval.tar.xz").write_bytes(bytes(1_230_000))
+    (data / "alfworld" / "json_2.1.1_tw-pddl.zip.partial").write_bytes(bytes(2_340_000))
+    answer = metaplan("data", "list")
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.startswith(f"data directory: {data}\n")
+    assert {source.name for source in SOURCES} <= words(answer.stdout)
+    lines = {line.split()[1]: words(line) for line in answer.stdout.splitlines() if "│" in line}
+    assert {"yes", "1.2"} <= lines["alfworld/alfworld_eval.tar.xz"]
+    assert {"2.3", "fetch"} <= lines["alfworld/json_2.1.1_tw-pddl.zip"]
+    assert {"no", "36.5", "known"} <= lines["alfworld/json_2.1.3_tw-pddl.zip"]
+
+
+def test_without_network_one_message_says_what_goes_where(metaplan, data):
+    answer = metaplan("data", "fetch")
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert "Traceback" not in answer.stderr
+    assert answer.stderr.count("error:") == 1
+    wanted = [source for source in get_benchmark("alfworld").data.sources if source.url]
+    for source in (*wanted, *SOURCES):
+        assert f"{source.url}\n    -> {data / source.name}" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fetch", "chess"], "no data called 'chess'; there is: alfworld, scienceworld, alfworld/"),
+        (["fetch", "household"], "no data called 'household'"),
+        (["fetch", "alfworld_eval.tar.xz"], "a copy of yours"),
+        (["check", "chess"], "no benchmark is called 'chess'"),
+        (["check", "alfworld"], "there is no benchmark data in"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_not_there_ends_with_one_message_and_exit_code_2(metaplan, arguments, message):
+    answer = metaplan("data", *arguments)
+    assert answer.returncode == 2, answer.stderr
+    assert message in answer.stderr
+    assert answer.stderr.count("error:") == 1
+    assert answer.stdout == ""
