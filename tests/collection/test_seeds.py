@@ -1,109 +1,62 @@
-import json
+"""Attempts at seed plans: what is wrong with them, and where each trajectory ends."""
 
 import pytest
 
-from metaplan.collection import collect_seed_plans, read_seed_plans, read_trajectories
-from metaplan.core import DataError, ExpertStep, ExpertTrajectory, Task
+from metaplan.collection import Attempt, Decision, by_rule, sort_out
+from metaplan.core import MetaPlan
 from metaplan.environments.alfworld.summarise import summarise
 
-TEMPLATES = (
+ACTIONS = (
     "go to {receptacle}",
     "take {object} from {receptacle}",
     "put {object} in/on {receptacle}",
 )
-TASKS = {
-    key: Task(
-        key=key,
-        benchmark="household",
-        task_set="train",
-        task_type="any",
-        instruction=f"The room of {key}.",
-    )
-    for key in ("t/1", "t/2")
-}
 
 
-def trajectory(key, *actions, success=True):
-    task = Task(key=key, benchmark="household", task_set="train", task_type="any")
-    steps = tuple(ExpertStep(action=action, observation="Done.") for action in actions)
-    return ExpertTrajectory(
-        task=task, steps=steps, reward=float(success), success=success, source="recorded"
-    )
+@pytest.fixture
+def trajectories(trajectory):
+    """Against the environment's actions, without a deed, unsolved, and two good ones."""
+    return [
+        trajectory("t/4", "go to desk 1", "heat mug 1 with microwave 1"),
+        trajectory("t/3", "look", "go to desk 1"),
+        trajectory("t/2", "take mug 1 from desk 1", success=False),
+        trajectory("t/5", "go to shelf 1", "take mug 1 from shelf 1"),
+        trajectory("t/1", "go to desk 1", "take mug 1 from desk 1"),
+    ]
 
 
-def test_every_trajectory_is_accounted_for():
-    """Solved, unsolved, beyond a plan's words, and against the environment's actions."""
-    seeds = collect_seed_plans(
-        [
-            trajectory("t/4", "go to desk 1", "heat mug 1 with microwave 1"),
-            trajectory("t/3", "look", "go to desk 1"),
-            trajectory("t/2", "take mug 1 from desk 1", success=False),
-            trajectory("t/5", "go to shelf 1", "take mug 1 from shelf 1"),
-            trajectory("t/1", "go to desk 1", "take mug 1 from desk 1"),
-        ],
-        summarise,
-        TEMPLATES,
-    )
+def by_alfworlds_rule(trajectories):
+    return {t.task.key: by_rule(summarise, t, ACTIONS) for t in trajectories if t.success}
+
+
+def test_every_trajectory_is_accounted_for(trajectories):
+    seeds = sort_out(trajectories, by_alfworlds_rule(trajectories), {})
     assert [seed.task.key for seed in seeds.accepted] == ["t/1", "t/5"]
-    assert all(seed.problems == () for seed in seeds.accepted)
-    (review,) = seeds.for_review
-    assert (review.task.key, review.problems[0].kind) == ("t/4", "unknown_action")
+    (case,) = seeds.for_review
+    assert (case.trajectory.task.key, case.attempts[-1].has("unknown_action")) == ("t/4", True)
     assert (seeds.unsolved, seeds.untold) == (("t/2",), ("t/3",))
+    assert (seeds.left_out, seeds.by_person) == ((), ())
 
 
-def write(path, *records):
-    lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
-    path.write_text("\n".join(lines) + "\n", "utf-8")
-    return path
+def test_a_persons_decision_stands_above_everything(trajectories):
+    """A mended plan, one for a task that the expert failed at, and a good one that is unwanted."""
+    plan = MetaPlan(steps=("Take the mug.",))
+    decisions = {
+        "t/4": Decision(plan=plan),
+        "t/2": Decision(plan=plan),
+        "t/5": Decision(plan=None),
+    }
+    seeds = sort_out(trajectories, by_alfworlds_rule(trajectories), decisions)
+    assert [seed.task.key for seed in seeds.accepted] == ["t/1", "t/2", "t/4"]
+    assert seeds.accepted[1].plan == seeds.accepted[2].plan == plan
+    assert (seeds.by_person, seeds.left_out) == (("t/2", "t/4"), ("t/5",))
+    assert (seeds.for_review, seeds.unsolved) == ((), ())
 
 
-def test_seed_plans_name_a_training_task_or_bring_their_own(tmp_path):
-    path = write(
-        tmp_path / "seeds.jsonl",
-        {"task_key": "t/1", "plan": "<meta_plan>\nStep 1: Look.\n</meta_plan>"},
-        "",
-        {"instruction": "Put {a} mug away.", "plan": "1. Take it.\n2. Put it down."},
-        {"task_key": "mine", "instruction": "Find it.", "plan": "Step 1: Look."},
-    )
-    named, own, keyed = read_seed_plans(path, TASKS, "household")
-    assert named.task == TASKS["t/1"]
-    assert named.plan.steps == ("Look.",)
-    assert (own.task.key, own.task.instruction) == ("seeds.jsonl:3", "Put {a} mug away.")
-    assert own.plan.steps == ("Take it.", "Put it down.")
-    assert keyed.task.key == "mine"
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ("not json", "is not JSON"),
-        ("[1]", "must be a JSON object"),
-        ({"task_key": "t/1"}, "'plan' must be the plan's text"),
-        ({"task_key": "t/1", "plan": "Look around."}, "'plan' has no numbered steps"),
-        ({"plan": "Step 1: Look."}, "needs 'task_key' or 'instruction'"),
-        ({"task_key": "t/9", "plan": "Step 1: Look."}, "'t/9' is not among"),
-    ],
-)
-def test_a_wrong_seed_plan_is_named_by_file_and_line(tmp_path, wrong, message):
-    path = write(tmp_path / "s.jsonl", {"task_key": "t/1", "plan": "Step 1: Look."}, wrong)
-    with pytest.raises(DataError, match=rf"s\.jsonl, line 2: .*{message}"):
-        read_seed_plans(path, TASKS, "household")
-
-
-def test_trajectories_read_back_as_they_were_exported(tmp_path):
-    known = [trajectory("t/1", "look"), trajectory("t/2", "go to {desk} 1")]
-    path = write(tmp_path / "t.jsonl", *(t.model_dump(mode="json") for t in known))
-    assert read_trajectories(path) == known
-
-
-def test_a_wrong_trajectory_is_named_by_file_line_and_field(tmp_path):
-    fine = trajectory("t/1", "look").model_dump(mode="json")
-    wrong = {**fine, "steps": [{"action": "look"}]}
-    path = write(tmp_path / "t.jsonl", fine, wrong)
-    with pytest.raises(DataError, match=r"t\.jsonl, line 2: field 'steps\.0\.observation'"):
-        read_trajectories(path)
-
-
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"absent\.jsonl"):
-        read_trajectories(tmp_path / "absent.jsonl")
+def test_a_plan_that_was_cut_off_does_not_pass():
+    plan = MetaPlan(steps=("Take the mug.",))
+    whole = Attempt(by="summary", text=plan.text, plan=plan)
+    cut = whole.model_copy(update={"trouble": "cut off"})
+    assert whole.passes
+    assert not cut.passes
+    assert cut.findings == ("cut off",)

@@ -1,14 +1,39 @@
-"""Collection: expert trajectories → seed plans, quality control, import of one's own."""
+"""Collection: expert trajectories → seed plans, by rule or by a language model; quality control.
+
+What fails it waits for a person in the run's ``datasets/review.jsonl``. One's own seed plans and
+trajectories can be imported.
+"""
 
 from metaplan.collection.collect import collect
+from metaplan.collection.conversation import conversation_text
 from metaplan.collection.imports import read_seed_plans, read_trajectories
-from metaplan.collection.seeds import SeedPlan, SeedPlans, collect_seed_plans
+from metaplan.collection.memory import RememberedModel
+from metaplan.collection.review import read_decisions, write_review
+from metaplan.collection.seeds import (
+    Attempt,
+    Decision,
+    OpenCase,
+    SeedPlan,
+    SeedPlans,
+    by_rule,
+    sort_out,
+)
+from metaplan.collection.summariser import Summariser
 
 __all__ = [
+    "Attempt",
+    "Decision",
+    "OpenCase",
+    "RememberedModel",
     "SeedPlan",
     "SeedPlans",
+    "Summariser",
+    "by_rule",
     "collect",
-    "collect_seed_plans",
+    "conversation_text",
+    "read_decisions",
     "read_seed_plans",
     "read_trajectories",
+    "sort_out",
+    "write_review",
 ]

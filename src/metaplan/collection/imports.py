@@ -58,17 +58,20 @@ def _task(
 
 
 def read_trajectories(path: Path) -> list[ExpertTrajectory]:
-    """Expert trajectories in the form in which a run exports them.
+    """Expert trajectories in the form in which a run exports them, one of a task.
 
     Raises:
         DataError: Names the file and the line, and says what would be right.
     """
-    trajectories = []
+    trajectories: dict[str, ExpertTrajectory] = {}
     for number, record in read_jsonl(path):
         try:
-            trajectories.append(ExpertTrajectory.model_validate(record))
+            trajectory = ExpertTrajectory.model_validate(record)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
             raise wrong_line(path, number, f"field '{field}': {first['msg']}") from None
-    return trajectories
+        if trajectory.task.key in trajectories:
+            raise wrong_line(path, number, f"a second trajectory of {trajectory.task.key}")
+        trajectories[trajectory.task.key] = trajectory
+    return list(trajectories.values())
