@@ -1,0 +1,98 @@
+"""ScienceWorld: science experiments of elementary school, in a simulated house.
+
+`BENCHMARK` is the benchmark of the paper over the simulator of the package ``scienceworld``.
+Neither that package nor Java is touched before a task needs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+
+from metaplan.core import Task, digest
+from metaplan.environments.contract import Benchmark, Prompts
+from metaplan.environments.data import BenchmarkData
+from metaplan.environments.scienceworld.audit import audit
+from metaplan.environments.scienceworld.environment import LoadedExperiment
+from metaplan.environments.scienceworld.experts import solve
+from metaplan.environments.scienceworld.simulator import installed_version, simplifications
+from metaplan.environments.scienceworld.summarise import summarise
+from metaplan.environments.scienceworld.task_sets import (
+    LISTS,
+    TASK_SETS,
+    identify,
+    jar_checksum,
+    list_digest,
+    list_tasks,
+    step_limit,
+)
+
+__all__ = ["BENCHMARK", "LoadedExperiment"]
+
+# The 19 of Figures 7 and 10 (paper, Table 1).
+ACTION_TEMPLATES = (
+    "open {object}",
+    "close {object}",
+    "activate {object}",
+    "deactivate {object}",
+    "connect {object} to {object}",
+    "disconnect {object}",
+    "use {object} on {object}",
+    "look around",
+    "examine {object}",
+    "look at {object}",
+    "read {object}",
+    "move {object} to {object}",
+    "pick up {object}",
+    "pour {object} into {object}",
+    "mix {object}",
+    "teleport to {room}",
+    "focus on {object}",
+    "wait",
+    "wait1",
+)
+
+
+def _load(task: Task) -> LoadedExperiment:
+    return LoadedExperiment(*identify(task))
+
+
+@cache
+def _text(folder: str, name: str) -> str:
+    return (resources.files(__package__) / folder / f"{name}.txt").read_text("utf-8").strip()
+
+
+def _fingerprint(task_set: str) -> Mapping[str, str]:
+    fold, _, paper = task_set.partition("@")
+    facts = {
+        "package": installed_version(),
+        "jar": jar_checksum()[:16],
+        "simplifications": digest(simplifications("boil"), simplifications("power-component")),
+        "seeding": "1",
+    }
+    return facts | {"list": list_digest(fold)} if paper else facts
+
+
+BENCHMARK = Benchmark(
+    name="scienceworld",
+    description="ScienceWorld: 30 types of science experiments in a simulated house (Table 1)",
+    task_sets=TASK_SETS,
+    tasks=list_tasks,
+    load=_load,
+    expert=solve,
+    summarise=summarise,
+    action_templates=ACTION_TEMPLATES,
+    prompts=Prompts(
+        instruction=_text("prompts", "instruction"),
+        planner=_text("prompts", "planner"),
+        collection=_text("prompts", "collection"),
+    ),
+    example=lambda task: _text("examples", "experiment"),  # noqa: ARG005 (one for all types)
+    step_limit=step_limit,
+    fingerprint=_fingerprint,
+    deterministic=False,
+    data=BenchmarkData(sources=tuple(LISTS.values()), audit=audit),
+    needs=("scienceworld", "scienceworld"),
+    cpu_per_step_s=0.008,
+)
