@@ -140,9 +140,13 @@ class OpenAIServer:
         self.stop()
 
     def stop(self) -> None:
-        """Refuses connections from now on; open ones are closed. Safe to call twice."""
+        """Refuses connections from now on and cuts the open ones. Safe to call twice."""
         self.stopping.set()
         self._server.shutdown()
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """As if the process were killed; may be called while answering."""
         self._server.close_all()
 
     def answer(self, body: Body, headers: dict[str, str]) -> Reply:
