@@ -5,6 +5,7 @@ imports neither torch nor TRL; calling its functions does.
 """
 
 from metaplan.training.dpo import train_dpo
+from metaplan.training.launch import TrainingProcessError, accelerate_file, built_in_accelerate
 from metaplan.training.publish import OtherTrainingError
 from metaplan.training.result import TrainingResult
 from metaplan.training.scratch import create_scratch_model
@@ -23,8 +24,11 @@ __all__ = [
     "OtherTrainingError",
     "ScratchSettings",
     "SftSettings",
+    "TrainingProcessError",
     "TrainingResult",
     "TrainingSettings",
+    "accelerate_file",
+    "built_in_accelerate",
     "create_scratch_model",
     "train_dpo",
     "train_sft",

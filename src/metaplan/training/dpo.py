@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from metaplan.training.datasets import DPO_FIELDS, read_examples
-from metaplan.training.fit import OnLog, fit
-from metaplan.training.result import TrainingResult
+from metaplan.training.job import TrainingJob
+from metaplan.training.result import OnLog, TrainingResult
 from metaplan.training.settings import DpoSettings
+from metaplan.training.train import train
 
 __all__ = ["train_dpo"]
 
@@ -19,6 +19,7 @@ def train_dpo(
     settings: DpoSettings,
     *,
     on_log: OnLog | None = None,
+    accelerate: str | None = None,
 ) -> TrainingResult:
     """Optimizes a causal language model on preference pairs; the reference is `base` itself.
 
@@ -29,5 +30,5 @@ def train_dpo(
     Args, resumption and errors are those of `metaplan.training.train_sft`; the dataset's fields
     are ``prompt``, ``chosen`` and ``rejected``.
     """
-    examples = read_examples(dataset, DPO_FIELDS)
-    return fit("dpo", base=base, examples=examples, out=out, settings=settings, on_log=on_log)
+    job = TrainingJob(base=str(base), dataset=dataset, out=out, settings=settings)
+    return train(job, on_log=on_log, accelerate=accelerate)

@@ -7,23 +7,23 @@ shows half a model, reports truncation, and keeps its curve.
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from metaplan.core import ConfigError, DataError, MissingDependencyError, digest
+from metaplan.core import ConfigError, DataError, MissingDependencyError
 from metaplan.training.datasets import Example
-from metaplan.training.publish import Workplace, file_digest
+from metaplan.training.job import TrainingJob
+from metaplan.training.publish import Workplace
 from metaplan.training.quiet import quiet
-from metaplan.training.result import TrainingResult
+from metaplan.training.result import OnLog, TrainingResult
 from metaplan.training.settings import DpoSettings, LoraSettings, SftSettings, TrainingSettings
 
-__all__ = ["OnLog", "fit"]
-
-OnLog = Callable[[dict[str, float]], None]
+__all__ = ["fit"]
 
 _log = logging.getLogger(__name__)
 _TINY_PARAMETERS = 2_000_000
@@ -31,46 +31,42 @@ _PACKAGES = ("metaplan", "torch", "transformers", "trl", "peft", "accelerate", "
 
 
 def fit(
-    method: Literal["sft", "dpo"],
-    *,
-    base: Path | str,
-    examples: Sequence[Example],
-    out: Path,
-    settings: SftSettings | DpoSettings,
-    on_log: OnLog | None,
+    job: TrainingJob, examples: Sequence[Example], place: Workplace, on_log: OnLog | None
 ) -> TrainingResult:
-    """Trains, resumes, or reads back a finished training; see `metaplan.training.train_sft`."""
-    identity = file_digest(Path(base)) if Path(base).is_dir() else str(base)
-    request = digest(method, identity, list(examples), settings.model_dump(mode="json"))
-    place = Workplace(out, request)
-    if (finished := place.read_back()) is not None:
-        return finished
+    """Trains, or goes on with a training that was interrupted, and publishes the model.
 
+    Of several processes each calls this with equal arguments; the first one writes.
+    """
     started = time.monotonic()
     _require_extra()
     import torch
     from accelerate import PartialState  # type: ignore[import-untyped]
     from transformers import set_seed
 
+    settings = job.settings
+    _check_devices()
     processes = PartialState(cpu=not torch.accelerator.is_available())
-    with processes.main_process_first():
-        place.open()
     with quiet():
+        with processes.main_process_first():
+            place.open(_devices(processes.num_processes))
+            dataset = _dataset(examples, place.dataset)
         set_seed(settings.seed)
-        model, tokenizer, dtype = _load(base, settings)
-        limit = min(settings.max_length, model.config.get_text_config().max_position_embeddings)
+        config, tokenizer = _load_config(job.base)
+        limit = min(settings.max_length, config.get_text_config().max_position_embeddings)
         truncated = _count_truncated(examples, tokenizer, limit)
+        # Before the model: under ZeRO-3 they have it loaded in shards.
         arguments = _arguments(settings, limit, processes.num_processes, place.checkpoints)
-        trainer = _trainer(model, tokenizer, examples, arguments, settings)
+        model = _load_model(job.base, settings)
+        trainer = _trainer(model, tokenizer, dataset, arguments, settings)
         _prepare_callbacks(trainer, on_log)
         with _threads_for(model):
             trainer.train(resume_from_checkpoint=place.last_checkpoint())
-        _save_model(trainer, tokenizer, place.model, dtype)
+        _save_model(trainer, tokenizer, place.model, config.dtype or torch.float32)
     result = TrainingResult(
-        method=method,
-        model=out,
-        base=str(base),
-        request=request,
+        method=job.method,
+        model=job.out,
+        base=job.base,
+        request=place.request,
         settings=settings,
         examples=len(examples),
         truncated=truncated,
@@ -94,26 +90,68 @@ def _require_extra() -> None:
         raise MissingDependencyError(error.name or "trl", "train") from error
 
 
-def _load(base: Path | str, settings: TrainingSettings) -> tuple[Any, Any, Any]:
-    """Model, tokenizer, and the number format of the weights' file.
+def _check_devices() -> None:
+    """Makes sure that a configuration of ``accelerate launch`` fits the machine.
 
-    Weights that are trained are float32 whatever that is: updates at 1e-5 vanish in bfloat16.
+    Raises:
+        ConfigError: It is for more GPUs than there are.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    frozen_bf16 = settings.lora is not None and _is_bf16(settings)
-    try:
-        file_dtype = AutoConfig.from_pretrained(base).dtype or torch.float32
-        tokenizer = AutoTokenizer.from_pretrained(base)
-        model = AutoModelForCausalLM.from_pretrained(
-            base, dtype=torch.bfloat16 if frozen_bf16 else torch.float32, use_safetensors=True
+    wanted = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    there = torch.accelerator.device_count()
+    if os.environ.get("ACCELERATE_USE_CPU") in {"False", "false"} and there < wanted:
+        raise ConfigError(
+            f"the configuration of accelerate is for {wanted} GPU(s) and this machine has {there}: "
+            f"name another one, or give a file of your own (runtime.accelerate)"
         )
-    except (OSError, ValueError) as error:
-        raise DataError(f"{base}: can't be loaded as a causal language model: {error}") from error
+
+
+def _devices(processes: int) -> str:
+    """How the work is spread over devices, in words."""
+    shards = [kind for kind in ("FSDP", "DEEPSPEED") if os.environ.get(f"ACCELERATE_USE_{kind}")]
+    return " ".join([f"{processes} processes", *shards])
+
+
+def _dataset(examples: Sequence[Example], path: Path) -> Any:
+    """The examples in a file, where all processes find what one of them computes for all."""
+    from datasets import Dataset, load_from_disk
+
+    if not path.exists():
+        partial = path.with_name(path.name + ".partial")
+        Dataset.from_list(list(examples)).save_to_disk(partial)
+        partial.rename(path)
+    return load_from_disk(path)
+
+
+def _load_config(base: str) -> tuple[Any, Any]:
+    """A model's configuration and tokenizer."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    with _loading(base):
+        config, tokenizer = AutoConfig.from_pretrained(base), AutoTokenizer.from_pretrained(base)
     if tokenizer.chat_template is None:
         raise DataError(f"{base}: the tokenizer has no chat template, so it can't read messages")
-    return model, tokenizer, file_dtype
+    return config, tokenizer
+
+
+def _load_model(base: str, settings: TrainingSettings) -> Any:
+    """The weights. Those that are trained are float32: updates at 1e-5 vanish in bfloat16."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    frozen_bf16 = settings.lora is not None and _is_bf16(settings)
+    dtype = torch.bfloat16 if frozen_bf16 else torch.float32
+    with _loading(base):
+        return AutoModelForCausalLM.from_pretrained(base, dtype=dtype, use_safetensors=True)
+
+
+@contextmanager
+def _loading(base: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise DataError(f"{base}: can't be loaded as a causal language model: {error}") from error
 
 
 def _is_bf16(settings: TrainingSettings) -> bool:
@@ -174,15 +212,14 @@ def _count_truncated(examples: Sequence[Example], tokenizer: Any, limit: int) ->
     return truncated
 
 
-def _arguments(
-    settings: TrainingSettings, limit: int, devices: int, output: Path
-) -> dict[str, Any]:
-    """TRL's arguments for what SFT and DPO share."""
+def _arguments(settings: SftSettings | DpoSettings, limit: int, devices: int, output: Path) -> Any:
+    """TRL's arguments."""
     import torch
+    from trl import DPOConfig, SFTConfig
 
     has_accelerator = torch.accelerator.is_available()
     checkpointing = settings.gradient_checkpointing
-    return {
+    shared = {
         "output_dir": str(output),
         "num_train_epochs": settings.epochs,
         "per_device_train_batch_size": settings.per_device_batch_size,
@@ -203,34 +240,28 @@ def _arguments(
         "save_total_limit": 1,
         "disable_tqdm": True,
     }
+    if isinstance(settings, DpoSettings):
+        return DPOConfig(**shared, beta=settings.beta, precompute_ref_log_probs=True)
+    return SFTConfig(**shared, completion_only_loss=True, packing=False)
 
 
 def _trainer(
-    model: Any,
-    tokenizer: Any,
-    examples: Sequence[Example],
-    arguments: dict[str, Any],
-    settings: SftSettings | DpoSettings,
+    model: Any, tokenizer: Any, dataset: Any, arguments: Any, settings: SftSettings | DpoSettings
 ) -> Any:
-    from datasets import Dataset
-    from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+    from trl import DPOTrainer, SFTTrainer
 
-    common = {
-        "model": model,
-        "optimizers": (_optimizer(model, settings), None),
-        "processing_class": tokenizer,
-        "train_dataset": Dataset.from_list(list(examples)),
-        "peft_config": _peft_config(settings.lora),
-    }
-    if isinstance(settings, DpoSettings):
-        dpo = DPOConfig(**arguments, beta=settings.beta, precompute_ref_log_probs=True)
-        trainer = DPOTrainer(args=dpo, **common)
-    else:
-        sft = SFTConfig(**arguments, completion_only_loss=True, packing=False)
-        trainer = SFTTrainer(args=sft, **common)
+    trainer = (DPOTrainer if isinstance(settings, DpoSettings) else SFTTrainer)(
+        args=arguments,
+        model=model,
+        optimizers=(_optimizer(model, settings), None),
+        processing_class=tokenizer,
+        train_dataset=dataset,
+        peft_config=_peft_config(settings.lora),
+    )
     if settings.lora and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
         raise ConfigError(
-            "lora can't be merged from sharded weights: use it without FSDP/DeepSpeed"
+            "lora can't be merged from sharded weights: use it without FSDP/DeepSpeed "
+            "(runtime.accelerate: 1-gpu or 8-gpu-ddp)"
         )
     return trainer
 
@@ -279,12 +310,20 @@ def _prepare_callbacks(trainer: Any, on_log: OnLog | None) -> None:
 def _save_model(trainer: Any, tokenizer: Any, path: Path, dtype: Any) -> None:
     """Writes a whole model, as a server or the next training loads it, in the base's format."""
     model = trainer.accelerator.unwrap_model(trainer.model)
-    if trainer.args.should_save:
-        tokenizer.save_pretrained(path)
     # Servers sample greedily, whatever the request says, unless the model's own file says so.
     model.generation_config.do_sample = True
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        trainer.save_model(str(path))
+        # All processes send their shards; the first one gets the whole.
+        sharded = trainer.deepspeed if trainer.is_deepspeed_enabled else trainer.model
+        weights = trainer.accelerator.get_state_dict(sharded)
+        if trainer.args.should_save:
+            copies = model.all_tied_weights_keys
+            whole = {name: weights[name].to(dtype) for name in weights if name not in copies}
+            model.save_pretrained(path, state_dict=whole)
+            model.config.dtype = dtype  # not that of the shards
+            model.config.save_pretrained(path)
     elif trainer.args.should_save:
         merged = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
         merged.to(dtype).save_pretrained(path)
+    if trainer.args.should_save:
+        tokenizer.save_pretrained(path)

@@ -27,12 +27,19 @@ class Workplace:
     Args:
         out: The finished model's directory.
         request: Hash of all that shapes the training.
+
+    Attributes:
+        request: The same.
+        dataset: Where the examples are kept for all processes.
+        checkpoints: Of the training.
+        model: Where the finished model is written.
     """
 
     def __init__(self, out: Path, request: str) -> None:
         self._out = out
-        self._request = request
+        self.request = request
         self._partial = out.with_name(out.name + ".partial")
+        self.dataset = self._partial / "dataset"
         self.checkpoints = self._partial / "checkpoints"
         self.model = self._partial / "model"
 
@@ -53,7 +60,7 @@ class Workplace:
                 f"{self._out}: exists and is no finished training; delete it or choose another "
                 "directory"
             ) from error
-        if found.request != self._request:
+        if found.request != self.request:
             raise OtherTrainingError(
                 f"{self._out}: holds a training with other settings, data or base model; delete "
                 "it or choose another directory"
@@ -61,13 +68,18 @@ class Workplace:
         shutil.rmtree(self._partial, ignore_errors=True)
         return found.model_copy(update={"model": self._out})
 
-    def open(self) -> None:
-        """Keeps what an interrupted run of the same request left; clears anything else."""
+    def open(self, devices: str) -> None:
+        """Keeps what an interrupted run of the same request left; clears anything else.
+
+        Args:
+            devices: How the work is spread: checkpoints of another kind can't be read.
+        """
         marker = self._partial / "request"
-        if not (marker.is_file() and marker.read_text(encoding="ascii") == self._request):
+        wanted = f"{self.request} {devices}"
+        if not (marker.is_file() and marker.read_text(encoding="ascii") == wanted):
             shutil.rmtree(self._partial, ignore_errors=True)
             self.checkpoints.mkdir(parents=True)
-            marker.write_text(self._request, encoding="ascii")
+            marker.write_text(wanted, encoding="ascii")
         shutil.rmtree(self.model, ignore_errors=True)
 
     def last_checkpoint(self) -> str | None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from metaplan.core import Record
 from metaplan.training.settings import DpoSettings, SftSettings
 
-__all__ = ["RESULT_FILE", "TrainingResult"]
+__all__ = ["RESULT_FILE", "OnLog", "TrainingResult"]
 
 RESULT_FILE = "training.json"
+OnLog = Callable[[dict[str, float]], None]
+"""Told of every update: its entry of the curve, and ``total_steps``."""
 
 
 class TrainingResult(Record):

@@ -12,7 +12,17 @@ from pydantic import Field
 
 from metaplan.core import ConfigError, Record
 
-__all__ = ["DpoSettings", "LoraSettings", "ScratchSettings", "SftSettings", "TrainingSettings"]
+__all__ = [
+    "OPERATIONAL_FIELDS",
+    "DpoSettings",
+    "LoraSettings",
+    "ScratchSettings",
+    "SftSettings",
+    "TrainingSettings",
+]
+
+OPERATIONAL_FIELDS = ("per_device_batch_size", "gradient_checkpointing", "report_to")
+"""How a training is carried out: the same model but for rounding."""
 
 
 class LoraSettings(Record):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from metaplan.training.datasets import SFT_FIELDS, read_examples
-from metaplan.training.fit import OnLog, fit
-from metaplan.training.result import TrainingResult
+from metaplan.training.job import TrainingJob
+from metaplan.training.result import OnLog, TrainingResult
 from metaplan.training.settings import SftSettings
+from metaplan.training.train import train
 
 __all__ = ["train_sft"]
 
@@ -19,6 +19,7 @@ def train_sft(
     settings: SftSettings,
     *,
     on_log: OnLog | None = None,
+    accelerate: str | None = None,
 ) -> TrainingResult:
     """Fine-tunes a causal language model; the loss is on the completions alone.
 
@@ -32,6 +33,9 @@ def train_sft(
         out: Where model (safetensors, LoRA merged), tokenizer and ``training.json`` go.
         settings: Paper defaults.
         on_log: Called after every update with its entry of the curve, and ``total_steps``.
+        accelerate: Trains in processes of its own, which ``accelerate launch`` starts: name of a
+            built-in configuration (`metaplan.training.built_in_accelerate`), or path of a file.
+            None trains in this process.
 
     Returns:
         The record that ``training.json`` holds.
@@ -40,6 +44,7 @@ def train_sft(
         DataError: Bad dataset or base model, or `out` holds something else.
         ConfigError: The batch can't be divided as asked.
         MissingDependencyError: The ``train`` extra is not installed.
+        TrainingProcessError: With `accelerate`: a process broke or was killed.
     """
-    examples = read_examples(dataset, SFT_FIELDS)
-    return fit("sft", base=base, examples=examples, out=out, settings=settings, on_log=on_log)
+    job = TrainingJob(base=str(base), dataset=dataset, out=out, settings=settings)
+    return train(job, on_log=on_log, accelerate=accelerate)
