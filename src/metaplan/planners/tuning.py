@@ -50,6 +50,7 @@ def tune_planner(
     *,
     prompt: PlannerPrompt,
     on_log: Callable[[dict[str, float]], None] | None = None,
+    accelerate: str | None = None,
 ) -> TrainingResult:
     """Trains a planner by SFT or DPO, whichever the settings are for.
 
@@ -63,12 +64,13 @@ def tune_planner(
         settings: Of the training.
         prompt: Saved with the weights.
         on_log: See `metaplan.training.train_sft`.
+        accelerate: Likewise.
     """
 
     def train() -> TrainingResult:
         if isinstance(settings, DpoSettings):
-            return train_dpo(base, dataset, out, settings, on_log=on_log)
-        return train_sft(base, dataset, out, settings, on_log=on_log)
+            return train_dpo(base, dataset, out, settings, on_log=on_log, accelerate=accelerate)
+        return train_sft(base, dataset, out, settings, on_log=on_log, accelerate=accelerate)
 
     try:
         result = train()

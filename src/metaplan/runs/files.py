@@ -16,6 +16,7 @@ from metaplan.episodes import RunStatus, RunStore, is_network_mount
 from metaplan.models.served import api_key_for
 from metaplan.recipes import RunConfig, changed_fields, load_recipe
 from metaplan.runs.tasks import chosen_tasks
+from metaplan.training import accelerate_file
 
 __all__ = [
     "STATUS_FILE",
@@ -158,6 +159,8 @@ def check_inputs(config: RunConfig, benchmark: Benchmark) -> None:
     for field, path in named.items():
         if path is not None and not Path(path).exists():
             raise ConfigError(f"{field}: there is no {path}")
+    if config.runtime.accelerate is not None:
+        accelerate_file(config.runtime.accelerate)
 
 
 def write_text(path: Path, text: str) -> None:

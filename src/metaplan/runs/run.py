@@ -291,6 +291,7 @@ class Run:
                 on_log=lambda log: tracker.advance(
                     1, loss=log["loss"], total_steps=log["total_steps"]
                 ),
+                accelerate=self.config.runtime.accelerate,
             )
             result.update(
                 examples=training.examples, updates=training.steps, truncated=training.truncated
