@@ -30,10 +30,11 @@ def audit() -> Iterator[DataReport]:
     """One report for the package with its Java, and one for every task set (seconds)."""
     package = _package()
     yield package
+    usable = package.count > 0 and not package.problems
     for task_set, expected in TASKS_IN_SET.items():
         if task_set.endswith("@paper"):
-            yield _paper_set(task_set, expected, usable=not package.problems)
-        elif not package.problems:
+            yield _paper_set(task_set, expected, usable=usable)
+        elif usable:
             yield _official_set(task_set, expected, package.directory)
 
 

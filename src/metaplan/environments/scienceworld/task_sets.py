@@ -67,30 +67,40 @@ _ETO = (
 )
 
 
-def _list(name: str, holds: str, sha256: str) -> DataSource:
-    path = f"splits/sciworld/{name}"
-    return DataSource(name=path, holds=holds, url=f"{_ETO}/{name}", sha256=sha256)
+def _list(name: str, holds: str, size_bytes: int, sha256: str) -> DataSource:
+    return DataSource(
+        name=f"splits/sciworld/{name}",
+        holds=holds,
+        url=f"{_ETO}/{name}",
+        size_bytes=size_bytes,
+        sha256=sha256,
+    )
 
 
+# The checksums were taken from a copy of the files at that commit.
 LISTS = {
     "train": _list(
         "train_indices.json",
         "the paper's training tasks",
+        96_759,
         "c79eea7858383b829269986ee83d0d9a504533e7b4b3a5bc76e5bdc1e6999cd0",
     ),
     "dev": _list(
         "dev_indices.json",
         "the paper's 'seen' tasks",
+        13_419,
         "78084ef4393d2da87b21507451821e431daa1a70ab1a486fd1a964ab2404d741",
     ),
     "test": _list(
         "test_indices.json",
         "the paper's 'unseen' tasks",
+        14_541,
         "dfe4ab263824f04a49cf977b8f6d65af516ce13b8cfbef5736a97ed993da7152",
     ),
     "max_steps": _list(
         "max_steps.json",
         "the paper's step limits per task type",
+        984,
         "035592f47fbe1309b6ed1a260b392a50d94d3163de951508a74e985d93048f73",
     ),
 }
