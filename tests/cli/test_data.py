@@ -2,11 +2,15 @@
 
 import functools
 import os
+import shutil
 
 import pytest
 
 from metaplan.environments import get_benchmark
-from metaplan.environments.scienceworld.sources import SOURCES
+
+SOURCES = [
+    source for name in ("alfworld", "scienceworld") for source in get_benchmark(name).data.sources
+]
 
 
 @pytest.fixture
@@ -50,8 +54,7 @@ def test_without_network_one_message_says_what_goes_where(metaplan, data):
     assert (answer.returncode, answer.stdout) == (2, "")
     assert "Traceback" not in answer.stderr
     assert answer.stderr.count("error:") == 1
-    wanted = [source for source in get_benchmark("alfworld").data.sources if source.url]
-    for source in (*wanted, *SOURCES):
+    for source in filter(lambda source: source.url, SOURCES):
         assert f"{source.url}\n    -> {data / source.name}" in answer.stderr
 
 
@@ -72,3 +75,49 @@ def test_what_is_not_there_ends_with_one_message_and_exit_code_2(metaplan, argum
     assert message in answer.stderr
     assert answer.stderr.count("error:") == 1
     assert answer.stdout == ""
+
+
+@pytest.fixture
+def bare_site(tmp_path):
+    """What Python reads at its start where the extras are not installed."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(
+        "import importlib.metadata, sys\n"
+        "extras = {'alfworld', 'textworld', 'scienceworld'}\n"
+        "sys.modules.update(dict.fromkeys(extras))\n"
+        "find = importlib.metadata.Distribution.from_name\n"
+        "def from_name(name):\n"
+        "    if name in extras: raise importlib.metadata.PackageNotFoundError(name)\n"
+        "    return find(name)\n"
+        "importlib.metadata.Distribution.from_name = from_name\n"
+    )
+    return os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])
+
+
+def without_extras(metaplan, bare_site):
+    return functools.partial(metaplan, env=metaplan.keywords["env"] | {"PYTHONPATH": bare_site})
+
+
+@pytest.mark.parametrize("verb", ["envs", "data"])
+def test_an_absent_extra_is_named_with_the_command_that_brings_it(metaplan, bare_site, verb):
+    answer = without_extras(metaplan, bare_site)(verb, "list")
+    assert answer.returncode == 0, answer.stderr
+    shown = " ".join(answer.stdout.replace("│", " ").split())
+    assert "pip install 'metaplan[scienceworld]'" in shown
+    assert "pip install 'metaplan[alfworld]'" in shown
+
+
+def test_an_absent_extra_is_nothing_wrong_and_a_damaged_file_is(metaplan, bare_site, data):
+    bare = without_extras(metaplan, bare_site)
+    for source in SOURCES:
+        if source.name.startswith("splits/sciworld"):
+            (data / source.name).parent.mkdir(parents=True, exist_ok=True)
+            (data / source.name).write_text("<html>404</html>")
+    answer = bare("data", "check", "scienceworld")
+    assert answer.returncode == 1, answer.stderr
+    assert "pip install 'metaplan[scienceworld]'" in answer.stdout
+    assert answer.stdout.count("is a web page") == 4
+    shutil.rmtree(data)
+    answer = bare("data", "check", "scienceworld")
+    assert answer.returncode == 2
+    assert "there is no benchmark data in" in answer.stderr

@@ -42,9 +42,10 @@ def list_() -> None:
     for benchmark in installed():
         console.print(f"\n{benchmark.name}", style="bold", highlight=False)
         if benchmark.needs:
-            state = missing_package(benchmark) or "It is installed."
-            line = f"needs the package '{benchmark.needs[0]}'. {state}"
-            console.print(line, markup=False, highlight=False)
+            state = (
+                missing_package(benchmark) or f"The package '{benchmark.needs[0]}' is installed."
+            )
+            console.print(state, markup=False, highlight=False, soft_wrap=True)
         if sources := _sources(benchmark):
             console.print(_files(sources))
 
@@ -89,7 +90,7 @@ def check(
         for source in _sources(benchmark)
         if (problem := damage(source))
     ]
-    for problem in problems:
+    for problem in dict.fromkeys(problems):
         console.print(f"✗ {problem}", markup=False, highlight=False, style="red", soft_wrap=True)
     if problems:
         sys.exit(1)
@@ -168,7 +169,6 @@ def _state(report: DataReport) -> str:
 
 def _notes(reports: Sequence[DataReport]) -> Iterator[str]:
     for report in reports:
-        for note in report.notes:
-            yield f"{report.benchmark} {report.task_set}: {note}"
+        yield from report.notes
     if any(report.count == 0 for report in reports):
         yield "'metaplan data fetch' gets what is absent; 'metaplan data list' says where it goes"

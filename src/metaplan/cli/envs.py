@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from rich.markup import escape
 from rich.table import Table
 
 from metaplan.cli.consoles import messages, results
@@ -28,7 +29,7 @@ def list_() -> None:
             benchmark.name,
             "\n".join(benchmark.task_sets),
             str(len(benchmark.action_templates)),
-            "\n".join(filter(None, [benchmark.description, missing_package(benchmark)])),
+            escape("\n".join(filter(None, [benchmark.description, missing_package(benchmark)]))),
         )
     results().print(table)
 

@@ -19,7 +19,10 @@ from metaplan.environments.data import DataReport
 __all__ = ["audit"]
 
 _PROBLEMS_SHOWN = 5
-_PAPER_COUNTS = "the paper's Table 1 counts 3,321; no list of those is known, so all 3,553 are used"
+_PAPER_COUNTS = (
+    "the paper's Table 1 counts 3,321 training games of ALFWorld; no list of them is known, so all "
+    "3,553 are used"
+)
 
 
 def audit() -> Iterator[DataReport]:
