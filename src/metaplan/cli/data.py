@@ -75,7 +75,10 @@ def check(
     console = results()
     benchmarks = [get_benchmark(name) for name in names] or list(installed())
     reports = [report for benchmark in benchmarks for report in _audit(benchmark)]
-    if not any(report.count for report in reports):
+    problems = [problem for report in reports for problem in report.problems]
+    sources = [source for benchmark in benchmarks for source in _sources(benchmark)]
+    problems += [problem for source in sources if (problem := damage(source))]
+    if not problems and not any(report.count for report in reports):
         raise UserError(
             f"there is no benchmark data in {data_directory()}: 'metaplan data fetch' gets it, and "
             f"'metaplan data list' says which file goes where"
@@ -83,13 +86,6 @@ def check(
     console.print(_overview(reports))
     for note in dict.fromkeys(_notes(reports)):
         console.print(f"· {note}", markup=False, highlight=False, soft_wrap=True)
-    problems = [problem for report in reports for problem in report.problems]
-    problems += [
-        problem
-        for benchmark in benchmarks
-        for source in _sources(benchmark)
-        if (problem := damage(source))
-    ]
     for problem in dict.fromkeys(problems):
         console.print(f"✗ {problem}", markup=False, highlight=False, style="red", soft_wrap=True)
     if problems:
