@@ -305,6 +305,16 @@ def test_the_check_counts_games_and_names_bad_ones(tiny_game_in):
     assert reports["train@move"].directory is None
 
 
+def test_the_check_goes_on_after_an_archive_that_cannot_be_unpacked():
+    damaged = data_directory() / "alfworld" / "alfworld_train.tar.xz"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"no archive")
+    reports = {report.task_set: report for report in get_benchmark("alfworld").data.audit()}
+    assert str(damaged) in reports["train@put"].problems[0]
+    assert [name for name, report in reports.items() if report.problems] == ["train@put"]
+    assert len(reports) == 6
+
+
 def test_every_file_has_one_place_and_an_encrypted_address():
     sources = [
         file for name in ("alfworld", "scienceworld") for file in get_benchmark(name).data.sources

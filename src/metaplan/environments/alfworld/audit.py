@@ -39,7 +39,10 @@ def audit() -> Iterator[DataReport]:
 def _report(split: str, grammar: Grammar) -> DataReport:
     task_set = f"{split}@{grammar}"
     expected = GAMES_IN_SPLIT[split]
-    directory = find_split(split, grammar)
+    try:
+        directory = find_split(split, grammar)
+    except DataError as error:
+        return DataReport("alfworld", task_set, None, 0, expected, (str(error),))
     if directory is None:
         return DataReport("alfworld", task_set, None, 0, expected)
     paths = [game_path(task) for task in list_tasks(task_set)]
