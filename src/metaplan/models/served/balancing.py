@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -25,7 +26,7 @@ class Endpoint:
 
     Attributes:
         outstanding: Requests under way or waiting for their turn.
-        sent: Requests so far.
+        last: Number of the last request, over all endpoints.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class Endpoint:
     ) -> None:
         self.url = url
         self.outstanding = 0
-        self.sent = 0
+        self.last = -1
         self.turns = asyncio.Semaphore(max_in_flight)
         self._clock = clock
         self._failures = 0
@@ -49,10 +50,10 @@ class Endpoint:
         """Whether it works, or has rested long enough for one request to find out."""
         return not self.down or self._clock() >= self._rests_until
 
-    def take(self) -> None:
+    def take(self, number: int) -> None:
         """One request more; if the endpoint is down, the one that finds out."""
         self.outstanding += 1
-        self.sent += 1
+        self.last = number
         if self.down:
             self._rests_until = self._clock() + _REST_S
 
@@ -72,7 +73,8 @@ class Balancer:
     A session stays with its endpoint, whose prefix cache knows the conversation, as long as that
     works: after three failures in a row its sessions move, and for half a minute it gets nothing;
     then single requests find out whether it is back. A new session, or a request without one, goes
-    where the fewest requests are outstanding. Where no endpoint is usable, all are tried.
+    where the fewest requests are outstanding, of equals in turn. Where no endpoint is usable, all
+    are tried.
 
     Args:
         endpoints: At least one.
@@ -81,6 +83,7 @@ class Balancer:
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
         self.endpoints = tuple(endpoints)
         self._homes: OrderedDict[str, Endpoint] = OrderedDict()
+        self._numbers = itertools.count()
 
     @asynccontextmanager
     async def turn(self, session: str | None) -> AsyncIterator[Endpoint]:
@@ -88,7 +91,7 @@ class Balancer:
         while True:
             endpoint = self._choose(session)
             was_down = endpoint.down
-            endpoint.take()
+            endpoint.take(next(self._numbers))
             try:
                 async with endpoint.turns:
                     # It may have gone down while this request waited for its turn.
@@ -105,7 +108,7 @@ class Balancer:
         candidates = self._usable() or list(self.endpoints)
         home = None if session is None else self._homes.get(session)
         if home not in candidates:
-            home = min(candidates, key=lambda one: (one.outstanding, one.sent))
+            home = min(candidates, key=lambda one: (one.outstanding, one.last))
         if session is not None:
             self._homes[session] = home
             self._homes.move_to_end(session)

@@ -7,7 +7,15 @@ import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, NoReturn
 
-from metaplan.core import ContextLimitError, ModelFault, Record, UserError, digest, seed_from
+from metaplan.core import (
+    ConfigError,
+    ContextLimitError,
+    ModelFault,
+    Record,
+    UserError,
+    digest,
+    seed_from,
+)
 from metaplan.models.contract import Completion, Message, Sampling
 from metaplan.models.served.balancing import Balancer, Endpoint
 from metaplan.models.served.connection import Connection
@@ -104,7 +112,7 @@ class ServedModel:
             UserError: Key, model name or URL is wrong, or the model refuses the temperature.
         """
         if messages[-1]["role"] == "assistant" and not self.can_continue:
-            raise UserError(
+            raise ConfigError(
                 f"{self.name} is asked to continue a started reply; set 'can_continue' if its "
                 f"server can (vLLM and SGLang do)"
             )

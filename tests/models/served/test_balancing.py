@@ -1,0 +1,204 @@
+"""Which endpoint gets a request."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openai_server import FAULTS, Reply, chat_json, error
+
+from metaplan.core import ModelFault
+from metaplan.models import Sampling
+from metaplan.models.served.balancing import Balancer, Endpoint
+
+HELLO = [{"role": "user", "content": "hi"}]
+
+
+class Clock:
+    """Time that passes when told to."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def balancer_of(count, clock, max_in_flight=1000):
+    return Balancer([Endpoint(str(at), max_in_flight, clock) for at in range(count)])
+
+
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("start"), st.none() | st.sampled_from("abc")),
+        st.tuples(st.just("answered"), st.integers(0, 100)),
+        st.tuples(st.just("failed"), st.integers(0, 100)),
+        st.tuples(st.just("time passes"), st.sampled_from([1.0, 10.0, 40.0])),
+    ),
+    max_size=60,
+)
+
+
+@given(st.integers(1, 3), EVENTS)
+def test_sessions_stay_and_load_spreads_over_what_works(count, events):
+    async def play():
+        clock = Clock()
+        balancer = balancer_of(count, clock)
+        turns, homes = [], {}
+        for event, value in events:
+            if event == "start":
+                usable = [one for one in balancer.endpoints if one.usable]
+                fewest = min(one.outstanding for one in usable or balancer.endpoints)
+                turn = balancer.turn(value)
+                before = {one: one.outstanding for one in balancer.endpoints}
+                endpoint = await turn.__aenter__()
+                turns.append((turn, endpoint))
+                assert endpoint in (usable or balancer.endpoints)
+                if value is not None and homes.get(value) in (usable or balancer.endpoints):
+                    assert endpoint is homes[value]
+                else:
+                    assert before[endpoint] == fewest
+                if value is not None:
+                    homes[value] = endpoint
+            elif event == "time passes":
+                clock.now += value
+            elif turns:
+                turn, endpoint = turns.pop(value % len(turns))
+                (endpoint.succeeded if event == "answered" else endpoint.failed)()
+                await turn.__aexit__(None, None, None)
+            assert sum(one.outstanding for one in balancer.endpoints) == len(turns)
+
+    asyncio.run(play())
+
+
+async def fail(balancer, session, times):
+    for _ in range(times):
+        async with balancer.turn(session) as endpoint:
+            endpoint.failed()
+    return endpoint
+
+
+async def take(balancer, session=None):
+    async with balancer.turn(session) as endpoint:
+        return endpoint
+
+
+async def test_an_endpoint_that_fails_three_times_loses_its_sessions_and_rests():
+    clock = Clock()
+    balancer = balancer_of(2, clock)
+    ill = await fail(balancer, "s", 3)
+    other = await take(balancer, "s")
+    assert other is not ill
+    assert {await take(balancer) for _ in range(5)} == {other}
+    clock.now = 31.0
+    tried = [await take(balancer, str(at)) for at in range(6)]
+    assert tried.count(ill) == 1  # one request finds out
+    ill.succeeded()
+    assert {await take(balancer) for _ in range(2)} == {ill, other}
+    assert await take(balancer, "s") is other
+
+
+async def test_an_answer_in_between_keeps_an_endpoint_in_use():
+    balancer = balancer_of(2, Clock())
+    home = await fail(balancer, "s", 2)
+    home.succeeded()
+    assert await fail(balancer, "s", 2) is home
+    assert await take(balancer, "s") is home
+
+
+async def test_where_nothing_works_all_are_tried():
+    balancer = balancer_of(2, Clock())
+    for endpoint in balancer.endpoints:
+        for _ in range(3):
+            endpoint.failed()
+    assert {await take(balancer) for _ in range(4)} == set(balancer.endpoints)
+
+
+async def test_no_more_requests_than_allowed_are_under_way_at_an_endpoint(serve, client_of):
+    server = serve(fault=lambda *_: Reply(body=chat_json(["a"]), delay_s=0.02))
+    model = client_of(server, max_in_flight=3)
+    await asyncio.gather(*(model.complete(HELLO, Sampling()) for _ in range(30)))
+    assert server.most_in_flight == 3
+
+
+async def test_requests_that_wait_for_an_endpoint_move_when_it_goes_down():
+    balancer = balancer_of(2, Clock(), max_in_flight=1)
+    reached = asyncio.Event()
+    ill = await take(balancer, "s")
+
+    async def slow():
+        async with balancer.turn("s"):
+            reached.set()
+            await asyncio.sleep(0.01)
+            for _ in range(3):
+                ill.failed()
+
+    first = asyncio.ensure_future(slow())
+    await reached.wait()
+    waiting = [asyncio.ensure_future(take(balancer, "s")) for _ in range(5)]
+    assert ill not in await asyncio.gather(*waiting)
+    await first
+    assert [one.outstanding for one in balancer.endpoints] == [0, 0]
+
+
+async def test_sessions_are_remembered_up_to_a_bound(monkeypatch):
+    monkeypatch.setattr("metaplan.models.served.balancing._SESSIONS", 10)
+    balancer = balancer_of(2, Clock())
+    for at in range(100):
+        await take(balancer, str(at))
+    assert list(balancer._homes) == [str(at) for at in range(90, 100)]
+
+
+async def test_sessions_are_spread_and_stay_over_http(serve, client_of):
+    servers = [serve(), serve(), serve()]
+    model = client_of(*servers)
+    for _ in range(4):
+        for session in range(9):
+            chat = [{"role": "user", "content": f"session {session}"}]
+            await model.complete(chat, Sampling(), session=str(session))
+    seen = [Counter(body["messages"][0]["content"] for body in one.requests) for one in servers]
+    assert [len(sessions) for sessions in seen] == [3, 3, 3]
+    assert all(count == 4 for sessions in seen for count in sessions.values())
+
+
+@pytest.mark.parametrize("name", ["500", "cut connection", "empty body", "garbage"])
+async def test_a_dead_endpoint_costs_no_answer_while_another_lives(
+    serve, client_of, no_waits, name
+):
+    dead, alive = serve(fault=lambda *_: FAULTS[name]), serve()
+    model = client_of(dead, alive)
+    for at in range(20):
+        assert await model.complete(HELLO, Sampling(), session=str(at % 4))
+    assert len(dead.requests) <= 3
+    assert len(alive.requests) == 20
+
+
+async def test_a_limit_of_rate_moves_nobody(serve, client_of, no_waits):
+    limited = serve(fault=lambda number, _: error(429, "slow down") if number % 5 else None)
+    other = serve()
+    model = client_of(limited, other)
+    for _ in range(3):
+        await model.complete(HELLO, Sampling(), session="s")
+    assert len(limited.requests) > 3
+    assert not other.requests
+
+
+async def test_a_cancelled_request_gives_its_turn_back(serve, client_of):
+    server = serve(fault=lambda number, _: FAULTS["time-out"] if number < 2 else None)
+    model = client_of(server, max_in_flight=2)
+    hanging = [asyncio.ensure_future(model.complete(HELLO, Sampling())) for _ in range(2)]
+    while len(server.requests) < 2:
+        await asyncio.sleep(0.01)
+    for request in hanging:
+        request.cancel()
+    await asyncio.gather(*hanging, return_exceptions=True)
+    assert await asyncio.wait_for(model.complete(HELLO, Sampling()), 5)
+
+
+async def test_the_first_fault_of_several_completions_ends_the_others(serve, client_of):
+    server = serve(most=1, fault=lambda number, _: error(400, "no more") if number else None)
+    with pytest.raises(ModelFault, match="no more"):
+        await client_of(server).complete(HELLO, Sampling(), n=4)
+    await asyncio.sleep(0.05)
+    assert len(server.requests) <= 4
