@@ -1,6 +1,14 @@
-"""Expert trajectories of a small household."""
+"""Expert trajectories of a small household, and servers that summarise them."""
+
+import contextlib
+import sys
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
+from openai_server import OpenAIServer
 
 from metaplan.core import ExpertStep, ExpertTrajectory, Task
 
@@ -25,3 +33,12 @@ def _trajectory(key, *actions, success=True, observation="Done.", thought=""):
 def trajectory():
     """Makes a trajectory from a task's key and actions."""
     return _trajectory
+
+
+@pytest.fixture
+def serve():
+    """Starts servers on loopback, which end with the test."""
+    with contextlib.ExitStack() as servers:
+        yield lambda *arguments, **options: servers.enter_context(
+            OpenAIServer(*arguments, **options)
+        )

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from metaplan.collection.imports import read_seed_plans, read_trajectories
+from metaplan.collection.experts import expert_trajectories
+from metaplan.collection.imports import read_seed_plans
 from metaplan.collection.memory import RememberedModel
 from metaplan.collection.review import read_decisions, write_review
-from metaplan.collection.seeds import Attempt, SeedPlans, by_rule, sort_out
+from metaplan.collection.seeds import Attempt, SeedPlan, SeedPlans, by_rule, sort_out
 from metaplan.collection.summariser import Summariser
-from metaplan.core import EnvironmentFault, ExpertTrajectory, Task, UserError
-from metaplan.episodes import for_each, retried
+from metaplan.core import ExpertTrajectory, Task, UserError
+from metaplan.episodes import for_each
 from metaplan.models import ServedModel
 from metaplan.planners import plan_line, write_jsonl
 from metaplan.recipes.config import SummariserConfig
 from metaplan.runs import Run
 
 __all__ = ["collect"]
+
+# Attempts by task key, and what they took of a language model.
+_Summaries: TypeAlias = tuple[dict[str, tuple[Attempt, ...]], dict[str, int]]
 
 
 def collect(run: Run) -> Path:
@@ -29,8 +33,9 @@ def collect(run: Run) -> Path:
     and the model's answers are kept in the run: an interrupted collection goes on.
 
     Returns:
-        ``datasets/sft.jsonl``. Beside it: ``trajectories.jsonl``, and ``review.jsonl`` with the
-        plans that wait for a person, whose decisions the next collection takes in.
+        ``datasets/sft.jsonl``. Beside it: ``trajectories.jsonl``; ``seed_plans.jsonl``, the plans
+        with who wrote them, for other runs to import; and ``review.jsonl`` with the plans that
+        wait for a person, whose decisions the next collection takes in.
 
     Raises:
         UserError: Nobody can summarise, or no seed plan passed.
@@ -41,27 +46,41 @@ def collect(run: Run) -> Path:
     with run.stage("collect") as result:
         tasks = run.train_tasks()
         if own is None:
-            seeds = _from_trajectories(run, tasks, result)
+            seeds: Sequence[SeedPlan] = _from_trajectories(run, tasks, result)
         else:
-            imported = read_seed_plans(Path(own), tasks, run.config.benchmark)
-            seeds = SeedPlans(accepted=tuple(imported))
-            result["seed_plans"] = len(imported)
-    lines = (plan_line(run.planner_prompt, seed.task, seed.plan) for seed in seeds.accepted)
+            seeds = read_seed_plans(Path(own), tasks, run.config.benchmark)
+            result["seed_plans"] = len(seeds)
+    write_jsonl(run.datasets / "seed_plans.jsonl", map(_seed_line, seeds))
+    lines = (plan_line(run.planner_prompt, seed.task, seed.plan) for seed in seeds)
     return write_jsonl(run.datasets / "sft.jsonl", lines)
 
 
-def _from_trajectories(run: Run, tasks: dict[str, Task], result: dict[str, Any]) -> SeedPlans:
-    _check_summariser(run)
+def _seed_line(seed: SeedPlan) -> dict[str, Any]:
+    """A line that another run can import (``collect.seed_plans``)."""
+    return {
+        "task_key": seed.task.key,
+        "instruction": seed.task.instruction,
+        "plan": seed.plan.text,
+        "by": seed.by,
+        "temperature": seed.temperature,
+    }
+
+
+def _from_trajectories(
+    run: Run, tasks: Mapping[str, Task], result: dict[str, Any]
+) -> tuple[SeedPlan, ...]:
+    summarise = _summariser(run)
     review = run.datasets / "review.jsonl"
-    trajectories = _trajectories(run, tasks)
+    trajectories = expert_trajectories(run, tasks)
     write_jsonl(
         run.datasets / "trajectories.jsonl",
         (trajectory.model_dump(mode="json") for trajectory in trajectories),
     )
     decisions = read_decisions(review, {trajectory.task.key for trajectory in trajectories})
     solved = [t for t in trajectories if t.success and t.task.key not in decisions]
-    seeds = sort_out(trajectories, _attempts(run, solved, result), decisions)
-    _count(seeds, result)
+    attempts, spent = summarise(solved)
+    seeds = sort_out(trajectories, attempts, decisions)
+    result.update(_counts(seeds), **spent)
     drafts = write_review(review, seeds.for_review)
     if seeds.for_review:
         run.progress.say(
@@ -76,51 +95,46 @@ def _from_trajectories(run: Run, tasks: dict[str, Task], result: dict[str, Any])
             f"expert, {len(seeds.untold)} trajectories say nothing that a plan could tell, "
             f"{len(seeds.left_out)} were left out, {len(seeds.for_review)} plans wait in {review}"
         )
-    return seeds
+    return seeds.accepted
 
 
-def _check_summariser(run: Run) -> None:
-    if run.config.collect.summariser is None and run.benchmark.summarise is None:
-        raise UserError(
-            f"the benchmark {run.benchmark.name} has no rule that summarises trajectories: name a "
-            f"language model (collect.summariser), or give seed plans of your own "
-            f"(collect.seed_plans)"
+def _counts(seeds: SeedPlans) -> dict[str, int]:
+    """Every trajectory is in one of these; ``by_person`` and ``unanswered`` are parts of others."""
+    return {
+        "seed_plans": len(seeds.accepted),
+        "by_person": sum(seed.by == "person" for seed in seeds.accepted),
+        "for_review": len(seeds.for_review),
+        "unanswered": sum(case.attempts[-1].unanswered for case in seeds.for_review),
+        "left_out": len(seeds.left_out),
+        "unsolved": len(seeds.unsolved),
+        "untold": len(seeds.untold),
+    }
+
+
+def _summariser(run: Run) -> Callable[[Sequence[ExpertTrajectory]], _Summaries]:
+    """The rule or the language model that the configuration names.
+
+    Raises:
+        UserError: There is neither.
+    """
+    settings, rule = run.config.collect.summariser, run.benchmark.summarise
+    actions = run.benchmark.action_templates
+    if settings is not None:
+        return lambda trajectories: run.wait(_ask_model(run, settings, trajectories))
+    if rule is not None:
+        return lambda trajectories: (
+            {t.task.key: by_rule(rule, t, actions) for t in trajectories},
+            {},
         )
-
-
-def _count(seeds: SeedPlans, result: dict[str, Any]) -> None:
-    """Every trajectory is one of these, but for the parts: those of a person, those unanswered."""
-    last = [case.attempts[-1] for case in seeds.for_review]
-    result.update(
-        seed_plans=len(seeds.accepted),
-        by_person=len(seeds.by_person),
-        for_review=len(seeds.for_review),
-        unanswered=sum(attempt.unanswered for attempt in last),
-        left_out=len(seeds.left_out),
-        unsolved=len(seeds.unsolved),
-        untold=len(seeds.untold),
+    raise UserError(
+        f"the benchmark {run.benchmark.name} has no rule that summarises trajectories: name a "
+        f"language model (collect.summariser), or give seed plans of your own (collect.seed_plans)"
     )
 
 
-def _attempts(
-    run: Run, trajectories: Sequence[ExpertTrajectory], result: dict[str, Any]
-) -> Mapping[str, Sequence[Attempt]]:
-    """What the configured summariser makes of solved trajectories, by task key."""
-    settings, rule = run.config.collect.summariser, run.benchmark.summarise
-    if settings is not None:
-        return run.wait(_ask_model(run, settings, trajectories, result))
-    if rule is None:
-        raise AssertionError("checked before any work")
-    actions = run.benchmark.action_templates
-    return {t.task.key: by_rule(rule, t, actions) for t in trajectories}
-
-
 async def _ask_model(
-    run: Run,
-    settings: SummariserConfig,
-    trajectories: Sequence[ExpertTrajectory],
-    result: dict[str, Any],
-) -> dict[str, tuple[Attempt, ...]]:
+    run: Run, settings: SummariserConfig, trajectories: Sequence[ExpertTrajectory]
+) -> _Summaries:
     model = ServedModel(settings.served)
     memory = RememberedModel(model, run.store, run.config.runtime.retry)
     summariser = Summariser(
@@ -146,48 +160,8 @@ async def _ask_model(
             await for_each(trajectories, summarise, limit=run.config.runtime.concurrency)
     finally:
         await model.close()
-    result.update(
-        requests=memory.requests,
-        prompt_tokens=memory.usage.prompt_tokens,
-        completion_tokens=memory.usage.completion_tokens,
-    )
-    return attempts
-
-
-def _trajectories(run: Run, tasks: dict[str, Task]) -> list[ExpertTrajectory]:
-    path = run.config.collect.trajectories
-    if path is not None:
-        return read_trajectories(Path(path))
-    if run.benchmark.expert is None:
-        raise UserError(
-            f"the benchmark {run.benchmark.name} has no expert: give trajectories or seed plans "
-            f"of your own (collect.trajectories, collect.seed_plans)"
+    if shortened := sum(any(a.shortened for a in tried) for tried in attempts.values()):
+        run.progress.say(
+            f"{shortened} trajectories did not fit the model: it saw their observations cut short"
         )
-    known = run.store.trajectories()
-    missing = [task for key, task in tasks.items() if key not in known]
-    if missing:
-        run.wait(_ask_expert(run, missing, len(tasks)))
-        known = run.store.trajectories()
-    return [known[key] for key in tasks]
-
-
-async def _ask_expert(run: Run, tasks: list[Task], total: int) -> None:
-    pool = await run.pool()
-    solved = 0
-    with run.progress.track("expert trajectories", total, total - len(tasks)) as tracker:
-
-        async def ask(task: Task) -> None:
-            nonlocal solved
-            try:
-                found = await retried(lambda: pool.expert(task), run.config.runtime.retry)
-                found = found.model_copy(update={"task": task})
-            except EnvironmentFault as fault:  # one task less to learn from; the others go on
-                run.progress.say(f"the expert came to nothing on {task.key}: {fault}")
-                found = ExpertTrajectory(
-                    task=task, steps=(), reward=0.0, success=False, source=f"failed: {fault}"
-                )
-            run.store.add_trajectory(found)
-            solved += found.success
-            tracker.advance(solved=solved)
-
-        await for_each(tasks, ask, limit=run.config.runtime.concurrency)
+    return attempts, {"requests": memory.requests, **memory.usage.model_dump()}

@@ -33,7 +33,8 @@ def read_seed_plans(path: Path, tasks: Mapping[str, Task], benchmark: str) -> li
             plan = MetaPlan.parse(text)
         except PlanParseError:
             raise wrong_line(path, number, "'plan' has no numbered steps ('Step 1: …')") from None
-        seeds.append(SeedPlan(task=_task(path, number, record, tasks, benchmark), plan=plan))
+        task = _task(path, number, record, tasks, benchmark)
+        seeds.append(SeedPlan(task=task, plan=plan, by="file"))
     return seeds
 
 

@@ -68,10 +68,17 @@ class Attempt(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class SeedPlan:
-    """A plan that may be trained on: ``(u, p)`` of equation 3."""
+    """A plan that may be trained on: ``(u, p)`` of equation 3.
+
+    Attributes:
+        by: Who wrote it: as `Attempt.by`, a ``person`` in the review, or a ``file`` of one's own.
+        temperature: Of the model that wrote it.
+    """
 
     task: Task
     plan: MetaPlan
+    by: Literal["rule", "summary", "extraction", "person", "file"]
+    temperature: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +106,7 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True)
 class SeedPlans:
-    """The seed plan set and what was kept out of it; the fields but the last share no trajectory.
+    """The seed plan set and what was kept out of it; no trajectory is in two of its fields.
 
     Attributes:
         accepted: Sorted by task key.
@@ -107,7 +114,6 @@ class SeedPlans:
         unsolved: Keys of tasks that the expert did not solve: no plan is made from those.
         untold: Keys of solved tasks whose trajectory does nothing that a plan could tell.
         left_out: Keys of tasks that a person decided to leave out.
-        by_person: Keys of the accepted tasks whose plan a person gave or confirmed.
     """
 
     accepted: tuple[SeedPlan, ...] = ()
@@ -115,7 +121,6 @@ class SeedPlans:
     unsolved: tuple[str, ...] = ()
     untold: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
-    by_person: tuple[str, ...] = ()
 
 
 def examine(attempt: Attempt, action_templates: Sequence[str]) -> Attempt:
@@ -167,21 +172,22 @@ def sort_out(
     """
     accepted: list[SeedPlan] = []
     for_review: list[OpenCase] = []
-    keys: dict[str, list[str]] = {"unsolved": [], "untold": [], "left_out": [], "by_person": []}
+    keys: dict[str, list[str]] = {"unsolved": [], "untold": [], "left_out": []}
     for trajectory in sorted(trajectories, key=lambda trajectory: trajectory.task.key):
         task = trajectory.task
         if decision := decisions.get(task.key):
             if decision.plan is None:
                 keys["left_out"].append(task.key)
             else:
-                keys["by_person"].append(task.key)
-                accepted.append(SeedPlan(task=task, plan=decision.plan))
+                accepted.append(SeedPlan(task=task, plan=decision.plan, by="person"))
         elif not trajectory.success:
             keys["unsolved"].append(task.key)
         elif not (tried := tuple(attempts[task.key])):
             keys["untold"].append(task.key)
-        elif (plan := tried[-1].plan) and tried[-1].passes:
-            accepted.append(SeedPlan(task=task, plan=plan))
+        elif (last := tried[-1]).plan is not None and last.passes:
+            accepted.append(
+                SeedPlan(task=task, plan=last.plan, by=last.by, temperature=last.temperature)
+            )
         else:
             for_review.append(OpenCase(trajectory=trajectory, attempts=tried))
     return SeedPlans(

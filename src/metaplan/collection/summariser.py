@@ -84,30 +84,26 @@ class Summariser:
         self, trajectory: ExpertTrajectory, *, shortened: bool
     ) -> tuple[Attempt, ...]:
         longest = _SHORT_OBSERVATION if shortened else None
-        prompt = fill(
+        prompt = self._prompt(
             self.benchmark.prompts.collection,
             task=trajectory.task.instruction,
             conversation=conversation_text(trajectory, longest),
-            plan_words=self.dialect.words,
-            tag=self.dialect.value,
         )
         attempts: list[Attempt] = []
         for temperature in self.temperatures:
             attempts.append(await self._ask("summary", prompt, temperature, trajectory, attempts))
             if _is_misformatted(attempts[-1]):
-                request = self._extraction_prompt(attempts[-1])
+                request = self._prompt(_extraction_template(), answer=attempts[-1].text)
                 attempts.append(await self._ask("extraction", request, 0.0, trajectory, attempts))
             if _is_final(attempts[-1]):
                 break
         return tuple(attempt.model_copy(update={"shortened": shortened}) for attempt in attempts)
 
-    def _extraction_prompt(self, summary: Attempt) -> str:
-        return fill(
-            _extraction_template(),
-            answer=summary.text,
-            plan_words=self.dialect.words,
-            tag=self.dialect.value,
-        )
+    def _prompt(self, template: str, **texts: str) -> str:
+        """Fills in texts, and the dialect where the template speaks it."""
+        words = {"plan_words": self.dialect.words, "tag": self.dialect.value}
+        used = {slot: text for slot, text in words.items() if f"{{{slot}}}" in template}
+        return fill(template, **texts, **used)
 
     async def _ask(
         self,

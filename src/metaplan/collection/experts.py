@@ -1,0 +1,62 @@
+"""Expert trajectories of a run's training tasks: in a file of one's own, or asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from metaplan.collection.imports import read_trajectories
+from metaplan.core import EnvironmentFault, ExpertTrajectory, Task, UserError
+from metaplan.episodes import for_each, retried
+from metaplan.runs import Run
+
+__all__ = ["expert_trajectories"]
+
+
+def expert_trajectories(run: Run, tasks: Mapping[str, Task]) -> list[ExpertTrajectory]:
+    """Trajectories, at most one of a task; those of the benchmark's expert are kept in the run.
+
+    Args:
+        run: Whose they are.
+        tasks: The training tasks, by key.
+
+    Raises:
+        UserError: There is neither a file nor an expert.
+        DataError: The file is wrong.
+    """
+    path = run.config.collect.trajectories
+    if path is not None:
+        return read_trajectories(Path(path))
+    if run.benchmark.expert is None:
+        raise UserError(
+            f"the benchmark {run.benchmark.name} has no expert: give trajectories or seed plans "
+            f"of your own (collect.trajectories, collect.seed_plans)"
+        )
+    known = run.store.trajectories()
+    missing = [task for key, task in tasks.items() if key not in known]
+    if missing:
+        run.wait(_ask_expert(run, missing, len(tasks)))
+        known = run.store.trajectories()
+    return [known[key] for key in tasks]
+
+
+async def _ask_expert(run: Run, tasks: list[Task], total: int) -> None:
+    pool = await run.pool()
+    solved = 0
+    with run.progress.track("expert trajectories", total, total - len(tasks)) as tracker:
+
+        async def ask(task: Task) -> None:
+            nonlocal solved
+            try:
+                found = await retried(lambda: pool.expert(task), run.config.runtime.retry)
+                found = found.model_copy(update={"task": task})
+            except EnvironmentFault as fault:  # one task less to learn from; the others go on
+                run.progress.say(f"the expert came to nothing on {task.key}: {fault}")
+                found = ExpertTrajectory(
+                    task=task, steps=(), reward=0.0, success=False, source=f"failed: {fault}"
+                )
+            run.store.add_trajectory(found)
+            solved += found.success
+            tracker.advance(solved=solved)
+
+        await for_each(tasks, ask, limit=run.config.runtime.concurrency)
