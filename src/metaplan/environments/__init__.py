@@ -7,6 +7,7 @@ from metaplan.environments.contract import (
     LoadedTask,
     Observation,
     Prompts,
+    SetSize,
     StepResult,
 )
 from metaplan.environments.registry import benchmarks, get_benchmark
@@ -18,6 +19,7 @@ __all__ = [
     "LoadedTask",
     "Observation",
     "Prompts",
+    "SetSize",
     "StepResult",
     "benchmarks",
     "check_environment",

@@ -14,7 +14,15 @@ from typing import Any, Protocol, runtime_checkable
 from metaplan.core import ExpertTrajectory, MetaPlan, Task
 from metaplan.environments.data import BenchmarkData
 
-__all__ = ["Benchmark", "Environment", "LoadedTask", "Observation", "Prompts", "StepResult"]
+__all__ = [
+    "Benchmark",
+    "Environment",
+    "LoadedTask",
+    "Observation",
+    "Prompts",
+    "SetSize",
+    "StepResult",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,19 @@ class Prompts:
     collection: str
 
 
+@dataclass(frozen=True, slots=True)
+class SetSize:
+    """How large a task set is where its data is complete: for estimates without the data.
+
+    Attributes:
+        tasks: How many.
+        step_limit: Mean over its tasks.
+    """
+
+    tasks: int
+    step_limit: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
     """All that belongs to one benchmark: the one plug-in point.
@@ -122,6 +143,7 @@ class Benchmark:
         data: Its files and what checks them; None for a benchmark without any.
         needs: ``(package, extra)``: import name of the optional package that it can't do without,
             and the extra of Metaplan that brings it; None where nothing else is needed.
+        sizes: Of the task sets that need data, as published.
         cpu_per_step_s: CPU seconds of a step with its share of loading, as measured; for estimates.
     """
 
@@ -140,4 +162,5 @@ class Benchmark:
     deterministic: bool = True
     data: BenchmarkData | None = None
     needs: tuple[str, str] | None = None
+    sizes: Mapping[str, SetSize] = field(default_factory=dict)
     cpu_per_step_s: float = 0.001

@@ -15,6 +15,7 @@ from metaplan.environments.alfworld.audit import audit
 from metaplan.environments.alfworld.experts import solve
 from metaplan.environments.alfworld.game import LoadedGame, grammar_of, respell
 from metaplan.environments.alfworld.games import (
+    GAMES_IN_SPLIT,
     SOURCES,
     TASK_SETS,
     TASK_TYPES,
@@ -24,7 +25,7 @@ from metaplan.environments.alfworld.games import (
     resolve,
 )
 from metaplan.environments.alfworld.summarise import summarise
-from metaplan.environments.contract import Benchmark, Prompts
+from metaplan.environments.contract import Benchmark, Prompts, SetSize
 from metaplan.environments.data import BenchmarkData
 
 __all__ = ["BENCHMARK", "STEP_LIMIT", "TASK_TYPES", "LoadedGame", "grammar_of", "respell"]
@@ -88,4 +89,5 @@ BENCHMARK = Benchmark(
     step_limit=lambda task: STEP_LIMIT,  # noqa: ARG005 (the same for all tasks)
     fingerprint=_fingerprint,
     data=BenchmarkData(sources=tuple(source.archive for source in SOURCES), audit=audit),
+    sizes={name: SetSize(GAMES_IN_SPLIT[name.partition("@")[0]], STEP_LIMIT) for name in TASK_SETS},
 )

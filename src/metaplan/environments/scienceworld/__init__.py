@@ -11,7 +11,7 @@ from functools import cache
 from importlib import resources
 
 from metaplan.core import Task, digest
-from metaplan.environments.contract import Benchmark, Prompts
+from metaplan.environments.contract import Benchmark, Prompts, SetSize
 from metaplan.environments.data import BenchmarkData
 from metaplan.environments.scienceworld.audit import audit
 from metaplan.environments.scienceworld.environment import LoadedExperiment
@@ -20,7 +20,9 @@ from metaplan.environments.scienceworld.simulator import installed_version, simp
 from metaplan.environments.scienceworld.summarise import summarise
 from metaplan.environments.scienceworld.task_sets import (
     LISTS,
+    OFFICIAL_STEP_LIMIT,
     TASK_SETS,
+    TASKS_IN_SET,
     identify,
     jar_checksum,
     list_digest,
@@ -74,6 +76,9 @@ def _fingerprint(task_set: str) -> Mapping[str, str]:
     return facts | {"list": list_digest(fold)} if paper else facts
 
 
+# Mean step limit over the tasks of ETO's lists.
+_PAPER_STEPS = {"train@paper": 32.7, "dev@paper": 38.1, "test@paper": 39.7}
+
 BENCHMARK = Benchmark(
     name="scienceworld",
     description="ScienceWorld: 30 types of science experiments in a simulated house (Table 1)",
@@ -94,5 +99,9 @@ BENCHMARK = Benchmark(
     deterministic=False,
     data=BenchmarkData(sources=tuple(LISTS.values()), audit=audit),
     needs=("scienceworld", "scienceworld"),
+    sizes={
+        name: SetSize(tasks, _PAPER_STEPS.get(name, OFFICIAL_STEP_LIMIT))
+        for name, tasks in TASKS_IN_SET.items()
+    },
     cpu_per_step_s=0.008,
 )
