@@ -148,6 +148,23 @@ async def test_a_parameter_that_a_server_refuses_is_left_out_from_then_on(
         assert server.requests[-1]["max_completion_tokens"] == 9
 
 
+async def test_a_server_that_breaks_on_stop_strings_is_asked_without(serve, client_of, no_waits):
+    server = serve(fault=lambda _, body: error(500, "oops") if "stop" in body else None)
+    model = client_of(server)
+    for _ in range(3):
+        [completion] = await model.complete(HELLO, Sampling(stop=("\nAction",)))
+        assert completion.text == "Thought: I look."
+    assert ["stop" in body for body in server.requests] == [True, False, False, False]
+
+
+async def test_a_passing_outage_is_not_blamed_on_stop_strings(serve, client_of, no_waits):
+    server = serve(fault=lambda number, _: error(500, "oops") if 1 <= number <= 3 else None)
+    model = client_of(server)
+    for _ in range(3):
+        await model.complete(HELLO, Sampling(stop=("\nAction",)))
+    assert all("stop" in body for body in server.requests)
+
+
 async def test_a_refusal_in_pydantic_s_form_is_understood(serve, client_of):
     detail = {"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs"}
     refusal = Reply(422, {"object": "error", "message": {"detail": [detail]}})

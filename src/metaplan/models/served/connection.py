@@ -37,6 +37,7 @@ class Connection:
         self._url = url
         self._key = key
         self._timeout_s = timeout_s
+        self._stop_has_worked = False
         self._client = _new_client(url, key, timeout_s)
 
     async def ask(self, body: dict[str, Any], *, n: int) -> Reply:
@@ -48,14 +49,29 @@ class Connection:
         while True:
             fitted = self.form.fit(body | {"n": n} if n > 1 else body)
             try:
-                return await self._send(fitted)
+                reply = await self._send(fitted)
             except RequestFault as fault:
+                if fault.status == 500 and "stop" in fitted and not self._stop_has_worked:
+                    return await self._ask_without_stop(fitted, fault)
                 refused = refused_parameter(fault, dispensable(fitted))
                 if fault.remedy is not Remedy.NONE or refused is None:
                     raise
-                if refused not in self.form.without:
-                    self.form.without.add(refused)
-                    _log.warning("%s does not take '%s': %s", self._url, refused, fault.what)
+                self._do_without(refused, fault)
+            else:
+                self._stop_has_worked |= "stop" in fitted
+                return reply
+
+    async def _ask_without_stop(self, body: dict[str, Any], fault: RequestFault) -> Reply:
+        """`transformers serve` breaks on stop strings with some tokenizers, and does not say so."""
+        del body["stop"]
+        reply = await self._send(body)
+        self._do_without("stop", fault)
+        return reply
+
+    def _do_without(self, parameter: str, fault: RequestFault) -> None:
+        if parameter not in self.form.without:
+            self.form.without.add(parameter)
+            _log.warning("%s does not take '%s': %s", self._url, parameter, fault.what)
 
     async def close(self) -> None:
         """Closes the sockets. Safe to call twice."""
