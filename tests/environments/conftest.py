@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -102,7 +102,21 @@ def alfworld_data() -> Path:
         for task_set in ("valid_seen@put", "valid_unseen@put", "valid_seen@move"):
             list_tasks(task_set)
     except DataError as error:
-        if os.environ.get("METAPLAN_REQUIRE_DATA") == "1":
-            pytest.fail(f"METAPLAN_REQUIRE_DATA is set, but {error}")
-        pytest.skip(str(error))
+        _without_data(str(error))
     return Path(os.environ.get("METAPLAN_DATA", ""))
+
+
+@pytest.fixture(scope="session")
+def published_lists() -> None:
+    """The lists of ScienceWorld's sets ``@paper`` are there."""
+    from metaplan.environments.scienceworld import BENCHMARK
+
+    absent = [source.name for source in BENCHMARK.data.sources if not source.path.exists()]
+    if absent:
+        _without_data(f"{', '.join(absent)} are absent: 'metaplan data fetch scienceworld'")
+
+
+def _without_data(reason: str) -> NoReturn:
+    if os.environ.get("METAPLAN_REQUIRE_DATA") == "1":
+        pytest.fail(f"METAPLAN_REQUIRE_DATA is set, but {reason}")
+    pytest.skip(reason)

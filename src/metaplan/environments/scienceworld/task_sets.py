@@ -44,7 +44,7 @@ TASK_SETS = {
     "dev": "1,796 other variations of the same types",
     "test": "1,819 other variations, with substances and things that training never shows",
     "train@paper": "1,483 tasks of 24 types: ETO's list, as the paper uses it",
-    "dev@paper": "194 tasks: the paper's 'seen' set",
+    "dev@paper": "194 tasks: the paper's 'seen' set; 54 of them are in train@paper too",
     "test@paper": "211 tasks: the paper's 'unseen' set, for which its Table 1 says 241",
 }
 
