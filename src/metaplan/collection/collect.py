@@ -100,14 +100,17 @@ def _from_trajectories(
 
 def _counts(seeds: SeedPlans) -> dict[str, int]:
     """Every trajectory is in one of these; ``by_person`` and ``unanswered`` are parts of others."""
+    rare = {
+        "by_person": sum(seed.by == "person" for seed in seeds.accepted),
+        "left_out": len(seeds.left_out),
+        "unanswered": sum(case.attempts[-1].unanswered for case in seeds.for_review),
+    }
     return {
         "seed_plans": len(seeds.accepted),
-        "by_person": sum(seed.by == "person" for seed in seeds.accepted),
         "for_review": len(seeds.for_review),
-        "unanswered": sum(case.attempts[-1].unanswered for case in seeds.for_review),
-        "left_out": len(seeds.left_out),
         "unsolved": len(seeds.unsolved),
         "untold": len(seeds.untold),
+        **{name: count for name, count in rare.items() if count},
     }
 
 

@@ -45,20 +45,21 @@ class RememberedModel:
         request = digest(*what)
         completion = self._store.completion(request)
         if completion is None:
-            completion = await self.ask_anew(messages, sampling)
+            (completion,) = await retried(
+                lambda: self._model.complete(messages, sampling), self._retry
+            )
             self._store.add_completion(request, completion)
         self._count(completion.usage)
         return completion
 
-    async def ask_anew(self, messages: Sequence[Message], sampling: Sampling) -> Completion:
-        """The answer to a request, whether or not it is known; it is not kept.
+    async def make_sure_that_it_lives(self) -> None:
+        """Asks for next to nothing: tells, after a fault, a bad request from a model that is gone.
 
         Raises:
-            ModelFault: No answer in all attempts.
-            ContextLimitError: The messages don't fit the model.
+            ModelFault: It is gone.
         """
-        (completion,) = await retried(lambda: self._model.complete(messages, sampling), self._retry)
-        return completion
+        hello: Message = {"role": "user", "content": "Reply with: OK"}
+        await self._model.complete([hello], Sampling(max_tokens=16))
 
     def _count(self, usage: Usage) -> None:
         self.requests += 1

@@ -25,7 +25,7 @@ from metaplan.core import (
     seed_from,
 )
 from metaplan.environments import Benchmark
-from metaplan.models import Completion, Message, Sampling
+from metaplan.models import Completion, Sampling
 from metaplan.runs.faults import naming
 
 __all__ = ["Summariser"]
@@ -120,9 +120,10 @@ class Summariser:
         )
         attempt = Attempt(by=by, text="", temperature=temperature)
         try:
-            completion = await self.model.ask([_user(prompt)], sampling)
+            completion = await self.model.ask([{"role": "user", "content": prompt}], sampling)
         except ModelFault as fault:
-            await self._make_sure_that_it_lives(trajectory)
+            with naming(f"{trajectory.task.key} could not be summarised"):
+                await self.model.make_sure_that_it_lives()
             trouble = f"the model gave no answer: {fault}"
             return attempt.model_copy(update={"trouble": trouble, "unanswered": True})
         said = {"text": completion.text, "trouble": self._trouble(completion)}
@@ -133,19 +134,6 @@ class Summariser:
         if completion.finish_reason == "length":
             return f"cut off after {self.max_tokens} tokens (collect.summariser.max_tokens)"
         return "" if completion.text.strip() else "the model's answer is empty"
-
-    async def _make_sure_that_it_lives(self, trajectory: ExpertTrajectory) -> None:
-        """Tells one bad request (a content filter, say) from a server that is gone.
-
-        Raises:
-            RunError: It is gone.
-        """
-        with naming(f"{trajectory.task.key} could not be summarised"):
-            await self.model.ask_anew([_user("Reply with: OK")], Sampling(max_tokens=16))
-
-
-def _user(text: str) -> Message:
-    return {"role": "user", "content": text}
 
 
 def _is_misformatted(summary: Attempt) -> bool:
