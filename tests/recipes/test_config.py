@@ -55,6 +55,10 @@ def test_what_a_recipe_does_not_say_is_the_papers(recipe):
         ("agent.model=local", "agent: .*'path' is needed for model 'local'"),
         ("agent.model=served", "agent: .*'served' is needed for model 'served'"),
         ("agent.served={model: m}", "agent: .*'served' is needed for model 'served'"),
+        (
+            "collect.summariser={served: {model: m}, again_at: [0.3, 3.0]}",
+            r"collect.summariser.again_at.1: .*less than or equal to 2.*got 3.0",
+        ),
         ("agent.served={model: m, urls: [localhost]}", "agent.served.urls: .*is no base URL"),
         ("evaluate.methods=[none, prompted]", "method 'prompted' needs the field 'prompted'"),
         ("evaluate.methods=[none, best]", "evaluate.methods.1: .*'mpo'"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -156,7 +156,7 @@ class SummariserConfig(Record):
 
     served: ServedSettings
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)
-    again_at: tuple[float, ...] = (0.3, 0.7, 1.0)
+    again_at: tuple[Annotated[float, Field(ge=0.0, le=2.0)], ...] = (0.3, 0.7, 1.0)
     max_tokens: int = Field(default=1024, ge=1)
 
 
