@@ -70,6 +70,14 @@ def test_a_wrong_trajectory_is_named_by_file_line_and_field(tmp_path, trajectory
         read_trajectories(path)
 
 
+def test_a_trajectory_without_its_tasks_text_is_refused(tmp_path, trajectory):
+    """Nobody could tell what its plan is for."""
+    one = trajectory("t/1", "look").model_dump(mode="json")
+    path = write(tmp_path / "t.jsonl", {**one, "task": {**one["task"], "instruction": ""}})
+    with pytest.raises(DataError, match=r"t\.jsonl, line 1: field 'task\.instruction' is empty"):
+        read_trajectories(path)
+
+
 def test_a_second_trajectory_of_a_task_is_refused(tmp_path, trajectory):
     one = trajectory("t/1", "look").model_dump(mode="json")
     path = write(tmp_path / "t.jsonl", one, {**one, "source": "another"})

@@ -72,6 +72,8 @@ def read_trajectories(path: Path) -> list[ExpertTrajectory]:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"])
             raise wrong_line(path, number, f"field '{field}': {first['msg']}") from None
+        if not trajectory.task.instruction:
+            raise wrong_line(path, number, "field 'task.instruction' is empty: the task's text")
         if trajectory.task.key in trajectories:
             raise wrong_line(path, number, f"a second trajectory of {trajectory.task.key}")
         trajectories[trajectory.task.key] = trajectory
