@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -81,6 +83,39 @@ FAULTS: dict[str, Reply] = {
     "null content": Reply(body={"choices": [{"message": {"content": None}, "index": 0}]}),
 }
 """Every way in which a request can come to nothing and may work the next time."""
+
+
+class RandomFaults:
+    """Lets a share of the requests come to nothing, in all ways that there are.
+
+    Args:
+        share: Of the requests, in [0, 1].
+        seed: Of the choice.
+
+    Attributes:
+        counts: How often each happened.
+    """
+
+    TOO_MANY = "3 choices for 1"
+
+    def __init__(self, share: float, seed: int) -> None:
+        self.counts: Counter[str] = Counter()
+        self._share = share
+        self._dice = random.Random(seed)
+
+    @property
+    def lost(self) -> int:
+        """Requests without a usable reply."""
+        return self.counts.total() - self.counts[self.TOO_MANY]
+
+    def __call__(self, number: int, body: Body) -> Reply | None:
+        if self._dice.random() >= self._share:
+            return None
+        name = self._dice.choice([*FAULTS, self.TOO_MANY])
+        self.counts[name] += 1
+        if name == self.TOO_MANY:
+            body["n"] = 3
+        return FAULTS.get(name)
 
 
 class OpenAIServer:

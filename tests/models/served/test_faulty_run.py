@@ -1,11 +1,9 @@
 """Real episodes through HTTP: no fault of a server shows up as a reward."""
 
 import json
-import random
-from collections import Counter
 
 import pytest
-from openai_server import FAULTS
+from openai_server import FAULTS, RandomFaults
 
 from metaplan.agents import Agent, PromptProfile
 from metaplan.core import EpisodeSpec, MetaPlan, Placement, RunError
@@ -60,22 +58,6 @@ def outcome(store, specs):
     return [episode.model_dump(exclude={"duration_s", "completion_tokens"}) for episode in episodes]
 
 
-def every_fifth(seed, counts):
-    """A fifth of the requests come to nothing, in all ways that there are."""
-    dice = random.Random(seed)
-
-    def fault(number, body):
-        if dice.random() >= 0.2:
-            return None
-        name = dice.choice([*FAULTS, "too many choices"])
-        counts[name] += 1
-        if name == "too many choices":
-            body["n"] = 3
-        return FAULTS.get(name)
-
-    return fault
-
-
 async def test_a_fifth_of_all_requests_faulty_and_every_reward_the_same(serve, client_of, tmp_path):
     calm = agent_of(client_of(serve(PlanFollower())))
     specs = specs_of(calm, tasks=20)
@@ -84,15 +66,14 @@ async def test_a_fifth_of_all_requests_faulty_and_every_reward_the_same(serve, c
         expected = outcome(store, specs)
     assert {episode["reward"] for episode in expected} == {0.0, 1.0}
 
-    counts = Counter()
-    server = serve(PlanFollower(), fault=every_fifth(1, counts))
-    model = client_of(server, timeout_s=0.5)
+    faults = RandomFaults(0.2, seed=1)
+    model = client_of(serve(PlanFollower(), fault=faults), timeout_s=0.5)
     with RunStore(tmp_path / "faulty") as store:
         done = await run(store, agent_of(model), specs)
         assert done.void == ()
         assert outcome(store, specs) == expected
-    assert counts.keys() == {*FAULTS, "too many choices"}
-    assert model.usage.faults == counts.total() - counts["too many choices"]
+    assert faults.counts.keys() == {*FAULTS, RandomFaults.TOO_MANY}
+    assert model.usage.faults == faults.lost
 
 
 async def test_a_server_that_is_gone_ends_the_run_which_another_one_finishes(
