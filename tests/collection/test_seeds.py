@@ -1,6 +1,8 @@
 """Attempts at seed plans: what is wrong with them, and where each trajectory ends."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from metaplan.collection import Attempt, Decision, by_rule, sort_out
 from metaplan.core import MetaPlan
@@ -62,3 +64,35 @@ def test_a_plan_that_was_cut_off_does_not_pass():
     assert whole.passes
     assert not cut.passes
     assert cut.findings == ("cut off",)
+
+
+PLAN = MetaPlan(steps=("Take the mug.",))
+PASSES = Attempt(by="summary", text=PLAN.text, plan=PLAN)
+FAILS = Attempt(by="summary", text="", trouble="the model's answer is empty")
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.booleans(),
+            st.sampled_from([None, Decision(plan=PLAN), Decision(plan=None)]),
+            st.lists(st.sampled_from([PASSES, FAILS]), max_size=3),
+        )
+    )
+)
+def test_each_trajectory_is_in_exactly_one_field(trajectory, drawn):
+    keys = [f"t/{number}" for number in range(len(drawn))]
+    seeds = sort_out(
+        [
+            trajectory(key, "look", success=solved)
+            for key, (solved, _, _) in zip(keys, drawn, strict=True)
+        ],
+        {key: tried for key, (_, _, tried) in zip(keys, drawn, strict=True)},
+        {key: choice for key, (_, choice, _) in zip(keys, drawn, strict=True) if choice},
+    )
+    placed = [*seeds.unsolved, *seeds.untold, *seeds.left_out]
+    placed += [seed.task.key for seed in seeds.accepted]
+    placed += [case.trajectory.task.key for case in seeds.for_review]
+    assert sorted(placed) == sorted(keys)
+    for case in seeds.for_review:
+        assert case.attempts[-1] is FAILS
