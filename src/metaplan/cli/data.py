@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 from rich.filesize import decimal
 from rich.table import Table
+from rich.text import Text
 
 from metaplan.cli.consoles import results
 from metaplan.cli.envs import installed, missing_package
@@ -115,16 +116,14 @@ def _named(name: str, benchmarks: Sequence[Benchmark]) -> list[DataSource]:
 
 
 def _files(sources: Sequence[DataSource]) -> Table:
-    table = Table("file", "here", "size", "SHA-256", "get by", "holds")
-    table.columns[0].overflow = "fold"
+    table = Table("file, and what it holds", "here", "size", "SHA-256", "get by")
     for source in sources:
         table.add_row(
-            source.name,
+            Text.assemble(source.name, "\n", (source.holds, "dim")),
             _here(source),
             _size(source),
             "known" if source.sha256 else "-",
             "fetch" if source.url else "hand",
-            source.holds,
         )
     return table
 
