@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import pickle
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ import pytest
 from metaplan.core import EnvironmentFault, Task
 from metaplan.environments import get_benchmark
 from metaplan.episodes import EnvironmentPool
+from metaplan.episodes.worker import FRAME_HEADER, serve
 
 
 def shaky_task(number: int = 0, **source: str) -> Task:
@@ -169,6 +172,7 @@ PARENT = """
 import asyncio
 from metaplan.core import Task
 from metaplan.episodes import EnvironmentPool
+from metaplan.episodes.worker import FRAME_HEADER, serve
 
 async def main():
     async with EnvironmentPool(2) as pool:
@@ -211,3 +215,11 @@ def test_no_worker_outlives_its_parent(shaky_installed, end, action):
     parent.wait(timeout=20)
     parent.stdout.close()
     assert wait_until_gone(pids) == []
+
+
+def test_a_worker_whose_parent_is_gone_ends_without_a_word():
+    here, there = socket.socketpair()
+    request = pickle.dumps((1, "describe", (shaky_task(),)))
+    here.sendall(FRAME_HEADER.pack(len(request)) + request)
+    here.close()
+    serve(there.detach())  # its reply finds nobody

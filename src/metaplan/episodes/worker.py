@@ -7,6 +7,7 @@ the socket ends, and so does the worker; a watchdog ends one that is too busy to
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import signal
@@ -82,19 +83,17 @@ def _read_exactly(stream: Any, size: int) -> bytes:
 def serve(descriptor: int) -> None:
     """Answers requests until the parent closes the socket."""
     worker = _Worker()
-    with socket.socket(fileno=descriptor) as connection, connection.makefile("rwb") as stream:
+    with (
+        contextlib.suppress(EOFError, ConnectionError),  # the stream's own end flushes, too
+        socket.socket(fileno=descriptor) as connection,
+        connection.makefile("rwb") as stream,
+    ):
         while True:
-            try:
-                (size,) = FRAME_HEADER.unpack(_read_exactly(stream, FRAME_HEADER.size))
-                request, operation, arguments = pickle.loads(_read_exactly(stream, size))  # noqa: S301
-            except (EOFError, ConnectionError):
-                return
+            (size,) = FRAME_HEADER.unpack(_read_exactly(stream, FRAME_HEADER.size))
+            request, operation, arguments = pickle.loads(_read_exactly(stream, size))  # noqa: S301
             payload = _answer(worker, request, operation, arguments)
-            try:
-                stream.write(FRAME_HEADER.pack(len(payload)) + payload)
-                stream.flush()
-            except ConnectionError:
-                return
+            stream.write(FRAME_HEADER.pack(len(payload)) + payload)
+            stream.flush()
 
 
 def _answer(worker: _Worker, request: int, operation: str, arguments: tuple[Any, ...]) -> bytes:
