@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 from metaplan.core import MetaPlan, Placement
 from metaplan.models.contract import ChatModel, Sampling
 from metaplan.models.follower import FollowerSettings, PlanFollower
-from metaplan.models.follower.intents import read_plan
-from metaplan.models.follower.reading import Goal, read_conversation, read_goal
+from metaplan.models.follower.alfworld.intents import read_plan
+from metaplan.models.follower.alfworld.reading import Goal, read_goal, read_scene
+from metaplan.models.follower.reading import read_conversation
 
 ROOM = (
     "You are in the middle of a room. Looking quickly around you, you see a cabinet 1, "
@@ -186,8 +187,9 @@ async def test_an_example_before_the_task_is_not_taken_for_it():
         f"Here is an example.\n{example}\n---\nNow, it's your turn and here is the task.\n{TASK}"
     )
     conversation = read_conversation([user(content)])
-    assert conversation.goal == Goal("mug", target="coffeemachine", treatment="clean")
-    assert "bed 1" not in conversation.places
+    scene = read_scene(conversation)
+    assert scene.goal == Goal("mug", target="coffeemachine", treatment="clean")
+    assert "bed 1" not in scene.places
     assert conversation.plan is None
 
 

@@ -23,6 +23,7 @@ So results with it show that the pipeline works: that plan quality is measured, 
 are preferred and learned. They do not show that MPO helps language models.
 """
 
-from metaplan.models.follower.model import FollowerSettings, PlanFollower
+from metaplan.models.follower.model import PlanFollower
+from metaplan.models.follower.moves import FollowerSettings
 
 __all__ = ["FollowerSettings", "PlanFollower"]

@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import random
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
-from pydantic import Field
-
-from metaplan.core import Record, digest, seed_from
+from metaplan.core import digest
 from metaplan.models.contract import Completion, Message, Sampling, Usage, cut_at_stop
-from metaplan.models.follower.intents import read_plan
-from metaplan.models.follower.memory import Memory
-from metaplan.models.follower.policy import Move, Policy, own_intents
+from metaplan.models.follower.alfworld import AlfworldPlayer
+from metaplan.models.follower.moves import FollowerSettings, Move, Player
 from metaplan.models.follower.reading import Conversation, read_conversation
+from metaplan.models.follower.scienceworld import ScienceWorldPlayer
 
-__all__ = ["FollowerSettings", "PlanFollower"]
+__all__ = ["PlanFollower"]
 
 _VERSION = "1"
-
-
-class FollowerSettings(Record):
-    """How able the follower is.
-
-    Attributes:
-        error_rate: Probability, per turn, of a slip: a senseless but possible action.
-        format_error_rate: Probability, per turn, of a reply without an action.
-        forgetfulness: Probability, per episode without a plan, of forgetting the treatment, the
-            lamp, or the second object.
-        patience: How many places it looks at in a search of its own.
-        skip_rate: Probability, per step of a plan, own or given, of overlooking it.
-    """
-
-    error_rate: float = Field(default=0.05, ge=0.0, le=1.0)
-    format_error_rate: float = Field(default=0.01, ge=0.0, le=1.0)
-    forgetfulness: float = Field(default=0.4, ge=0.0, le=1.0)
-    patience: int = Field(default=6, ge=0)
-    skip_rate: float = Field(default=0.03, ge=0.0, le=1.0)
+_MOST_SESSIONS = 1024
 
 
 class PlanFollower:
@@ -45,10 +25,13 @@ class PlanFollower:
     answers ``Thought: …`` / ``Action: …``; a last ``assistant`` message is continued.
 
     Chance: the seed of an episode is its `Sampling.seed` (0 where there is none), at temperature 0
-    always 0; all draws derive from it, the task's sentence and room, and the number of turns so
-    far. At temperature 0 there are slips as well: they are part of how able it is, and equal for
-    all plans of a task. All calls of one episode must give the same seed. `Sampling.top_p` and
+    always 0; all draws derive from it, the task's text, and the number of turns so far. At
+    temperature 0 there are slips as well: they are part of how able it is, and equal for all plans
+    of a task. All calls of one episode must give the same seed. `Sampling.top_p` and
     `Sampling.max_tokens` mean nothing to it.
+
+    Where the calls of an episode name their session, it goes on from the turns that it knows
+    instead of living through all of them again; the answers are the same.
 
     Args:
         settings: How able it is.
@@ -56,6 +39,7 @@ class PlanFollower:
 
     def __init__(self, settings: FollowerSettings | None = None) -> None:
         self.settings = settings or FollowerSettings()
+        self._sessions: OrderedDict[tuple[str, int], _Episode] = OrderedDict()
 
     @property
     def name(self) -> str:
@@ -82,72 +66,69 @@ class PlanFollower:
         sampling: Sampling,
         *,
         n: int = 1,
-        session: str | None = None,  # noqa: ARG002 - all it knows is in the messages
+        session: str | None = None,
     ) -> list[Completion]:
         """Answers from the messages alone; completion i of n has seed + i."""
         conversation = read_conversation(messages)
         prompt_tokens = sum(len(message["content"].split()) for message in messages)
         seed = (sampling.seed or 0) if sampling.temperature > 0 else 0
         return [
-            _completion(self._reply(conversation, seed + i), sampling, prompt_tokens)
+            _completion(self._reply(conversation, seed + i, session), sampling, prompt_tokens)
             for i in range(n)
         ]
 
     async def close(self) -> None:
-        """Nothing to free."""
+        """Forgets all sessions."""
+        self._sessions.clear()
 
-    def _reply(self, conversation: Conversation, seed: int) -> str:
-        memory = Memory()
-        wanted = self._replay(conversation, memory, seed)
-        chance = _chance(conversation, seed, len(conversation.turns))
+    def _reply(self, conversation: Conversation, seed: int, session: str | None) -> str:
+        episode = self._episode(conversation, seed, session)
+        player, wanted = episode.player, episode.live_through(conversation.turns)
+        chance = player.chance(len(conversation.turns))
         head = "" if conversation.opening else "Thought: "
         if chance.random() < self.settings.format_error_rate:
             return f"{head}{wanted.thought} I will {wanted.action} now."
         if chance.random() < self.settings.error_rate:
-            wanted = _slip(conversation, memory, chance)
+            wanted = player.slip(chance)
         return f"{head}{wanted.thought}\nAction: {wanted.action}"
 
-    def _replay(self, conversation: Conversation, memory: Memory, seed: int) -> Move:
-        """Lives through the episode again, filling the memory, up to the move that is due."""
-        moves = self._policy(conversation, memory, seed).moves()
-        wanted = next(moves)
-        for action, observation in conversation.turns:
-            memory.observe(action, observation)
-            wanted = next(moves)
-        return wanted
-
-    def _policy(self, conversation: Conversation, memory: Memory, seed: int) -> Policy:
-        chance = _chance(conversation, seed, -1)
-        forgets = chance.random() < self.settings.forgetfulness
-        if conversation.plan is not None:
-            intents = read_plan(conversation.plan)
-        elif conversation.goal is not None:
-            intents = own_intents(conversation.goal, forgets=forgets)
-        else:
-            intents = ()
-        return Policy(
-            intents,
-            trusted=conversation.plan is not None,
-            goal=conversation.goal,
-            places=conversation.places,
-            memory=memory,
-            patience=self.settings.patience,
-            skip_rate=self.settings.skip_rate,
-            chance=chance,
-        )
+    def _episode(self, conversation: Conversation, seed: int, session: str | None) -> _Episode:
+        """The episode as far as it is known: from its session, or from nothing."""
+        if session is None:
+            return _Episode(conversation, self.settings, seed)
+        known = self._sessions.pop((session, seed), None)
+        if known is None or not known.continues_in(conversation):
+            known = _Episode(conversation, self.settings, seed)
+        self._sessions[session, seed] = known
+        if len(self._sessions) > _MOST_SESSIONS:
+            self._sessions.popitem(last=False)
+        return known
 
 
-def _chance(conversation: Conversation, seed: int, turn: int) -> random.Random:
-    return random.Random(seed_from(conversation.task, conversation.places, seed, turn))  # noqa: S311
+class _Episode:
+    """A player with the turns that it has lived through."""
 
+    def __init__(self, conversation: Conversation, settings: FollowerSettings, seed: int) -> None:
+        # ALFWorld writes a colon after "Your task is to", ScienceWorld does not.
+        world = ScienceWorldPlayer if conversation.task.startswith(" ") else AlfworldPlayer
+        self.player: Player = world(conversation, settings, seed)
+        self._start = (conversation.before, conversation.task, conversation.plan)
+        self._turns: tuple[tuple[str, str], ...] = ()
+        self._moves = self.player.moves()
+        self._wanted = next(self._moves)
 
-def _slip(conversation: Conversation, memory: Memory, chance: random.Random) -> Move:
-    """Something possible that does not help: elsewhere, again, or nothing but a look."""
-    options = ["look", "inventory", memory.last_action]
-    options += [f"go to {place}" for place in conversation.places[:1]]
-    if conversation.places:
-        options.append(f"go to {chance.choice(conversation.places)}")
-    return Move(chance.choice([option for option in options if option]), "Let me see.")
+    def continues_in(self, conversation: Conversation) -> bool:
+        """Whether a conversation begins with what was lived through."""
+        start = (conversation.before, conversation.task, conversation.plan)
+        return start == self._start and conversation.turns[: len(self._turns)] == self._turns
+
+    def live_through(self, turns: tuple[tuple[str, str], ...]) -> Move:
+        """Takes in the turns that are new; the move that is due then."""
+        for action, observation in turns[len(self._turns) :]:
+            self.player.observe(action, observation)
+            self._wanted = next(self._moves)
+        self._turns = turns
+        return self._wanted
 
 
 def _completion(reply: str, sampling: Sampling, prompt_tokens: int) -> Completion:

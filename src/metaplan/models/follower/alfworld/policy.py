@@ -1,4 +1,4 @@
-"""How the follower acts: plan in hand or on its own, as generators of moves.
+"""How the follower acts in ALFWorld: plan in hand or on its own, as generators of moves.
 
 A generator yields the move that it wants to make and is resumed after the memory has taken in
 what really happened (a slip may have come between). Nothing else carries state, so the whole
@@ -8,25 +8,14 @@ episode can be replayed from its text.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
-from metaplan.models.follower.intents import Intent
-from metaplan.models.follower.memory import Memory, kind_of
-from metaplan.models.follower.reading import Goal
+from metaplan.models.follower.alfworld.intents import Intent
+from metaplan.models.follower.alfworld.memory import Memory, kind_of
+from metaplan.models.follower.alfworld.reading import Goal
+from metaplan.models.follower.moves import Move, Moves
 
-__all__ = ["Move", "Policy", "own_intents"]
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """What to do next, and why, in words."""
-
-    action: str
-    thought: str
-
-
-Moves = Iterator[Move]
+__all__ = ["Policy", "own_intents"]
 
 _APPLIANCES = {"clean": "sinkbasin", "heat": "microwave", "cool": "fridge"}
 # Weak common sense: large open surfaces first, what has to be opened last.
