@@ -53,7 +53,6 @@ def test_help_lists_every_verb_and_loads_nothing_heavy(metaplan_command):
             "bad.jsonl, line 2: is not JSON",
         ),
         (["run", "alfworld-small", "--out", "new"], "metaplan data"),
-        (["run", "alfworld-small", "--out", "new", "--dry-run"], "metaplan data"),
         (["status", "absent"], "absent holds no run"),
         (["status", "damaged"], "is damaged or no run's database"),
         (["show", "absent"], "absent holds no run"),

@@ -18,8 +18,8 @@ from metaplan.exploration import explore, sample
 from metaplan.runs import (
     Run,
     choose_tasks,
+    estimate_run,
     files,
-    planned_episodes,
     read_status,
     run,
     sample_plans,
@@ -27,7 +27,9 @@ from metaplan.runs import (
 
 
 def planned(config, directory) -> dict[str, tuple[int, int]]:
-    return {p.purpose: (p.done, p.missing) for p in planned_episodes(config, directory)}
+    return {
+        s.name: (s.done, s.missing) for s in estimate_run(config, directory).stages if s.episodes
+    }
 
 
 def tasks(count: int) -> list[Task]:
