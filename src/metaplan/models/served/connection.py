@@ -17,6 +17,14 @@ __all__ = ["Connection"]
 
 _CONNECT_S = 10.0
 
+_WITHOUT = {
+    "max_tokens": "it is sent as 'max_completion_tokens'",
+    "n": "several completions are asked for one by one",
+    "seed": "its draws can't be repeated",
+    "stop": "stop strings are applied to what it sends",
+    "top_p": "it is left out, being 1",
+}
+
 _log = logging.getLogger(__name__)
 
 
@@ -71,7 +79,8 @@ class Connection:
     def _do_without(self, parameter: str, fault: RequestFault) -> None:
         if parameter not in self.form.without:
             self.form.without.add(parameter)
-            _log.warning("%s does not take '%s': %s", self._url, parameter, fault.what)
+            meaning = _WITHOUT[parameter]
+            _log.warning("%s takes no '%s' (%s): %s", self._url, parameter, fault.what, meaning)
 
     async def close(self) -> None:
         """Closes the sockets. Safe to call twice."""
