@@ -59,7 +59,7 @@ class Memory:
 
     def observe(self, action: str, observation: str) -> None:
         """Takes in one turn. An action that did nothing teaches nothing."""
-        text = _PLAN.sub("", observation.lower().removeprefix("observation:").strip())
+        text = _without_plan(observation.lower()).removeprefix("observation:").strip()
         if self.asked and action.isdigit():
             action = self.asked
         self.heard, self.asked, self.options = text, "", []
@@ -75,10 +75,11 @@ class Memory:
 
     def look(self, text: str) -> None:
         """Takes in the description of a room, wherever it stands in a text."""
-        if found := _ROOM.search(text):
+        seen = _without_plan(text)
+        if found := _ROOM.search(seen):
             self.room = found[1]
-            self.rooms[self.room] = text[found.start() :]
-            self.know(self.room, *_DOOR.findall(text))
+            self.rooms[self.room] = seen[found.start() :]
+            self.know(self.room, *_DOOR.findall(seen))
 
     def know(self, *rooms: str) -> None:
         """Remembers that there are these rooms."""
@@ -113,6 +114,11 @@ class Memory:
         for one, thing, other, place in _CONNECTED.findall(text):
             self.used.add(f"{thing or place} {one or other}")
         self.look(text)
+
+
+def _without_plan(text: str) -> str:
+    """The text without the paragraph that brings a plan: what it names has not been seen."""
+    return _PLAN.sub("", text)
 
 
 @lru_cache(maxsize=4096)
