@@ -73,7 +73,7 @@ def recipe(tmp_path):
     def make(server, experts, *settings):
         path = tmp_path / "recipe.yaml"
         path.write_text(RECIPE)
-        served = {"model": "test", "urls": [server.url], "attempts": 3, "timeout_s": 5}
+        served = {"model": "test", "urls": [server.url], "attempts": 3}
         named = [f"collect.trajectories={experts}", f"collect.summariser={{served: {served}}}"]
         return load_recipe(path, [*named, *settings])
 
@@ -218,7 +218,7 @@ def test_a_server_that_is_gone_stops_the_run_and_what_it_answered_is_not_asked_a
 
     server = serve(answers(), fault=gone_after)
     config = recipe(server, experts(30))
-    with pytest.raises(RunError, match=r"t/0\d\d could not be summarised: .*503"):
+    with pytest.raises(RunError, match=r"test gives no answers any more: .*503"):
         collected(config)
     before = len(server.requests)
     server.fault = lambda number, body: None

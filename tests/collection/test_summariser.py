@@ -25,28 +25,26 @@ UNFORMATTED = "First go to the desk, and then take the mug."
 REFUSAL = "I'm sorry, but I can't help with that."
 
 
-def summariser_of(model, directory, *, retry=None, **changes):
-    store = RunStore(directory)
-    remembered = RememberedModel(model, store, retry or RetryPolicy(attempts=1))
+def summariser_of(model, store, *, retry=None, asks_again=True, **changes):
+    retry = retry or RetryPolicy(attempts=1)
     made = Summariser(
-        model=remembered,
+        model=RememberedModel(model, store, retry, asks_again=asks_again),
         benchmark=HOUSEHOLD,
         dialect=Dialect.META_PLAN,
         temperatures=(0.0, 0.3, 0.7),
         max_tokens=200,
         seed=0,
     )
-    return store, dataclasses.replace(made, **changes)
+    return dataclasses.replace(made, **changes)
 
 
 @pytest.fixture
 def summarise(tmp_path):
     """Summarises a trajectory with a model, in a run of its own."""
 
-    async def call(model, trajectory, directory=tmp_path, **options):
-        store, summariser = summariser_of(model, directory, **options)
-        with store:
-            return await summariser.summarise(trajectory)
+    async def call(model, trajectory, **options):
+        with RunStore(tmp_path) as store:
+            return await summariser_of(model, store, **options).summarise(trajectory)
 
     return call
 
@@ -160,13 +158,31 @@ async def test_a_request_that_never_works_waits_while_the_server_lives(summarise
 async def test_a_server_that_is_gone_stops_the_run_and_answers_are_kept(summarise, mug):
     gone = ModelFault("no connection")
     first = ScriptedModel([TOO_SPECIFIC, gone, gone])
-    with pytest.raises(RunError, match="t/1 could not be summarised: no connection") as error:
+    with pytest.raises(
+        RunError, match="scripted gives no answers any more: no connection"
+    ) as error:
         await summarise(first, mug)
     assert "run the same command again to resume" in str(error.value)
     second = ScriptedModel([GOOD])
     attempts = await summarise(second, mug)
     assert [attempt.text for attempt in attempts] == [TOO_SPECIFIC, GOOD]
     assert len(second.calls) == 1
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        [ModelFault("content filter"), "OK"],
+        [TOO_SPECIFIC, ModelFault("content filter"), "OK"],
+        [ContextLimitError("too long"), ContextLimitError("too long")],
+    ],
+)
+async def test_what_was_refused_stays_refused_once_a_planner_has_learned(summarise, mug, script):
+    """Else the seed set, and all that was learned from it, would depend on a provider's mood."""
+    first = await summarise(ScriptedModel(script), mug)
+    assert not first[-1].passes
+    assert await summarise(ScriptedModel([]), mug, asks_again=False) == first
+    assert (await summarise(ScriptedModel([GOOD]), mug))[-1].passes
 
 
 async def test_faults_are_retried_as_the_run_says(summarise, mug):
@@ -184,8 +200,8 @@ async def test_nothing_is_asked_twice_and_tokens_count_once_more_when_remembered
     tmp_path, mug, trajectory
 ):
     async def whole(model):
-        store, summariser = summariser_of(model, tmp_path)
-        with store:
+        with RunStore(tmp_path) as store:
+            summariser = summariser_of(model, store)
             for one in (mug, trajectory("t/2", "go to desk 1", "take mug 1 from desk 1")):
                 await summariser.summarise(one)
             return summariser.model.requests, summariser.model.usage
@@ -227,7 +243,7 @@ REPLIES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.lists(REPLIES, max_size=7), min_size=1, max_size=4))
 def test_whatever_the_model_says_every_trajectory_has_one_place_and_no_flaw_is_trained_on(
     trajectory, scripts
@@ -238,14 +254,11 @@ def test_whatever_the_model_says_every_trajectory_has_one_place_and_no_flaw_is_t
     ]
 
     async def collect():
-        attempts = {}
-        with tempfile.TemporaryDirectory() as directory:
-            for one, script in zip(trajectories, scripts, strict=True):
-                model = Lively(script)
-                store, summariser = summariser_of(model, Path(directory) / one.task.key)
-                with store:
-                    attempts[one.task.key] = await summariser.summarise(one)
-        return attempts
+        with tempfile.TemporaryDirectory() as directory, RunStore(Path(directory)) as store:
+            return {
+                one.task.key: await summariser_of(Lively(script), store).summarise(one)
+                for one, script in zip(trajectories, scripts, strict=True)
+            }
 
     attempts = asyncio.run(collect())
     seeds = sort_out(trajectories, attempts, {})

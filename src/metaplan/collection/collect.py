@@ -139,7 +139,9 @@ async def _ask_model(
     run: Run, settings: SummariserConfig, trajectories: Sequence[ExpertTrajectory]
 ) -> _Summaries:
     model = ServedModel(settings.served)
-    memory = RememberedModel(model, run.store, run.config.runtime.retry)
+    # Once a planner has learned from the set, only a person changes it.
+    learned = "sft" in run.store.stages()
+    memory = RememberedModel(model, run.store, run.config.runtime.retry, asks_again=not learned)
     summariser = Summariser(
         model=memory,
         benchmark=run.benchmark,

@@ -38,7 +38,8 @@ class Attempt(Record):
         trouble: What kept the model from a whole answer; empty where nothing did.
         temperature: Of the model.
         shortened: Whether the model saw observations cut short, to fit its context.
-        unanswered: Whether there was no answer at all; the next collection asks again.
+        unanswered: Whether there was no answer at all; the next collection asks again, until a
+            planner has been trained.
     """
 
     by: Literal["rule", "summary", "extraction"]

@@ -26,7 +26,6 @@ from metaplan.core import (
 )
 from metaplan.environments import Benchmark
 from metaplan.models import Completion, Sampling
-from metaplan.runs.faults import naming
 
 __all__ = ["Summariser"]
 
@@ -122,8 +121,6 @@ class Summariser:
         try:
             completion = await self.model.ask([{"role": "user", "content": prompt}], sampling)
         except ModelFault as fault:
-            with naming(f"{trajectory.task.key} could not be summarised"):
-                await self.model.make_sure_that_it_lives()
             trouble = f"the model gave no answer: {fault}"
             return attempt.model_copy(update={"trouble": trouble, "unanswered": True})
         said = {"text": completion.text, "trouble": self._trouble(completion)}
