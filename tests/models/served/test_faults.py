@@ -253,6 +253,14 @@ async def test_length_before_a_stop_string_is_length_and_after_it_is_stop(serve,
     assert (cut.text, cut.finish_reason) == ("a", "stop")
 
 
+async def test_what_a_server_says_is_shown_as_one_short_line(serve, client_of):
+    server = serve(fault=lambda *_: error(400, "\x1b[31mred\x1b[0m\n[bold]" + "x" * 9000))
+    with pytest.raises(ModelFault) as fault:
+        await client_of(server).complete(HELLO, Sampling())
+    assert "HTTP 400: [31mred[0m [bold]xxx" in str(fault.value)
+    assert len(str(fault.value)) < 400
+
+
 async def test_a_key_that_a_server_repeats_is_not_shown(serve, client_of, monkeypatch):
     monkeypatch.setenv("SOME_KEY", "sk-secret-123")
     server = serve(fault=lambda *_: error(401, "no such key: sk-secret-123"))

@@ -52,6 +52,20 @@ async def test_the_key_for_openai_does_not_go_to_private_hosts(serve, client_of,
     assert [one["authorization"] for one in server.headers] == ["Bearer none", "Bearer token"]
 
 
+async def test_a_key_with_a_line_end_works_and_a_broken_one_is_not_shown(
+    serve, client_of, monkeypatch
+):
+    monkeypatch.setenv("SOME_KEY", "token-1\n")
+    server = serve()
+    await client_of(server, api_key_env="SOME_KEY").complete(HELLO, Sampling())
+    assert server.headers[0]["authorization"] == "Bearer token-1"
+    for broken in ("tok\nen-1", "tökén-1"):
+        monkeypatch.setenv("SOME_KEY", broken)
+        with pytest.raises(ConfigError, match="SOME_KEY holds characters") as refusal:
+            client_of(server, api_key_env="SOME_KEY")
+        assert "en-1" not in str(refusal.value)
+
+
 async def test_proxies_of_the_environment_are_not_for_private_hosts(serve, client_of, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
@@ -69,6 +83,7 @@ async def test_proxies_of_the_environment_are_not_for_private_hosts(serve, clien
         ({"model": ""}, "at least 1"),
         ({"extra_body": {"temperature": 1, "top_k": 5}}, "temperature: set by Metaplan itself"),
         ({"api_key": "sk-1"}, "api_key"),
+        ({"extra_body": {"when": object()}}, "JSON"),
     ],
 )
 def test_wrong_settings_are_refused_in_words(fields, problem):

@@ -133,4 +133,5 @@ def _message(said: str) -> str:
     while isinstance(body, dict):
         inner = next((body[key] for key in ("error", "message", "detail") if body.get(key)), None)
         body = json.dumps(body) if inner is None else inner
-    return " ".join(str(body).split())[:_SHOWN] or "without a message"
+    line = " ".join(str(body).split())[:_SHOWN]
+    return "".join(filter(str.isprintable, line)) or "without a message"

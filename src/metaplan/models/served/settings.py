@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, JsonValue, field_validator
 
 from metaplan.core import ConfigError, Record
 
@@ -60,7 +59,7 @@ class ServedSettings(Record):
     can_continue: bool = False
     send_temperature: bool = True
     context_tokens: int | None = Field(default=None, ge=1)
-    extra_body: dict[str, Any] = Field(default_factory=dict)
+    extra_body: dict[str, JsonValue] = Field(default_factory=dict)
 
     @field_validator("urls")
     @classmethod
@@ -78,7 +77,7 @@ class ServedSettings(Record):
 
     @field_validator("extra_body")
     @classmethod
-    def _leaves_the_rest_alone(cls, extra: dict[str, Any]) -> dict[str, Any]:
+    def _leaves_the_rest_alone(cls, extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
         if taken := sorted(_OWN_FIELDS & extra.keys()):
             raise ValueError(f"{', '.join(taken)}: set by Metaplan itself, from the other settings")
         return extra
@@ -101,14 +100,17 @@ def api_key_for(url: str, settings: ServedSettings) -> str | None:
     go there.
 
     Raises:
-        ConfigError: A public host, and the environment variable is not set.
+        ConfigError: A public host, and the environment variable is not set; or it holds no key.
     """
     name = settings.api_key_env
+    key = os.environ.get(name, "").strip()
+    if not (key.isascii() and key.isprintable()):  # an error about the header would show it
+        raise ConfigError(f"the environment variable {name} holds characters that no key has")
     if is_private(url):
-        return None if name == _OPENAI_KEY else os.environ.get(name) or None
-    if key := os.environ.get(name):
-        return key
-    raise ConfigError(
-        f"the environment variable {name} is not set, and {url} needs a key; set it, or name "
-        f"another variable in 'api_key_env'"
-    )
+        return key if key and name != _OPENAI_KEY else None
+    if not key:
+        raise ConfigError(
+            f"the environment variable {name} is not set, and {url} needs a key; set it, or name "
+            f"another variable in 'api_key_env'"
+        )
+    return key
