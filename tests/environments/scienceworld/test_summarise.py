@@ -117,12 +117,17 @@ def test_the_name_that_says_more_is_told():
             "You focus on the apple tree.",
         ),
         ("move block to inclined plane c", "You move the wood block to the inclined plane."),
+        (
+            "pour cup containing blue paint in art studio in jug",
+            "You pour the contents of the wood cup into the jug.",
+        ),
     ) == (
         "Focus on the water.",
         "Focus on the turtle egg.",
         "Focus on the adult pea plant.",
         "Focus on the apple tree in the adult stage.",
         "Move the wood block to the inclined plane c.",
+        "Pour the cup containing blue paint into the jug.",
     )
 
 

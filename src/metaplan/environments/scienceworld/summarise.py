@@ -57,7 +57,7 @@ _THERMOMETER = re.compile(r"use .*thermometer.* on (?P<thing>.+)")
 _LOOK = re.compile(r"(?:look at|examine) (?P<thing>.+)")
 _WAIT = re.compile(r"wait(?P<one>1)?")
 _DONE = re.compile(
-    r"You (?:focus on|move) the (?P<thing>.+?)(?: to the (?P<place>.+?))?\.|"
+    r"You (?:focus on|move|pour) the (?P<thing>.+?)(?: (?:in)?to the (?P<place>.+?))?\.|"
     r"^(?P<part>.+) is now connected to (?P<other>.+)"
 )
 _PART = re.compile(r"(?:terminal \d+|(?P<pole>anode|cathode)) on (?P<whole>.+)")
@@ -199,7 +199,8 @@ class _Narrator:
             thing = self._substance = _better(thing, _name(shown.get("thing", "")))
         elif verb in {"pick", "move"}:
             thing = _name(shown.get("thing", "")) or thing
-            place = _better(place, _name(shown.get("place", ""))) if verb == "move" else ""
+        if verb in {"move", "pour"}:
+            place = _better(place, _name(shown.get("place", "")))
         return _Line(verb, self._kind(verb, thing), place, instance=step.action, room=self._room)
 
     def _kind(self, verb: str, thing: str) -> str:

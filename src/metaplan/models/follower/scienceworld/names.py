@@ -15,15 +15,13 @@ _ANIMAL = re.compile(r"(?:adult|baby|juvenile|hatchling) |.* (?:egg|pupa)$|tadpo
 _PLANT = re.compile(r".*\b(?:tree|plant|seed)\b(?! jar)")
 KINDS = frozenset({"animal", "plant", "living thing", "non-living thing"})
 _FILLING = {"a", "the", "with", "of", "in", "and", "containing"}
-_LEAST_IN_COMMON = 2
 
 
 class Names:
     """Finds the name by which to speak of a thing.
 
-    What a reader of English knows, it knows: that what has an age lives, that "the red box" may
-    be any box of this colour, and that a thing of a similar name, which the task speaks of, may
-    be meant where nothing is called so.
+    What a reader of English knows, it knows: that what has an age lives, and that where nothing is
+    called as the plan says, a thing of a similar name may be meant that the task speaks of.
 
     Args:
         task: The task's words, in lower case.
@@ -33,7 +31,7 @@ class Names:
     """
 
     def __init__(self, task: str, subject: str, memory: Memory, chance: random.Random) -> None:
-        self._task = task
+        self._words_of_task = set(re.findall(r"\w+", task))
         self._subject = subject
         self._memory = memory
         self._chance = chance
@@ -53,8 +51,7 @@ class Names:
         noun = self._subject if noun in PRONOUNS else noun
         if memory.sees(noun):
             return self._instance(noun)
-        kind = _QUALITY.sub("", noun)
-        return self._any_of(kind) or self._similar(noun)
+        return self._any_of(_QUALITY.sub("", noun)) or self._similar(noun)
 
     def all(self, noun: str) -> list[str]:
         """Every thing in sight of a numbered kind, e.g. ``flower pot 1`` and ``flower pot 2``."""
@@ -72,6 +69,7 @@ class Names:
         return instances[0] if instances else noun
 
     def _any_of(self, kind: str) -> str:
+        """One thing of a kind, e.g. of two inclined planes."""
         things = self._memory.things()
         animals = [name for name in things if _ANIMAL.match(name)]
         plants = [name for name in things if _PLANT.match(name)]
@@ -82,19 +80,16 @@ class Names:
             "non-living thing": [
                 name for name in self._memory.items() if name not in animals + plants
             ],
-        }.get(kind)
+        }.get(kind, [name for name in things if name.startswith(f"{kind} ")])
         return self._chance.choice(fitting) if fitting else ""
 
     def _similar(self, noun: str) -> str:
-        """A thing whose name shares words with the noun: several, or one of the task's."""
+        """A thing of a similar name whose difference is the task's: "unknown substance h"."""
         words = set(noun.split()) - _FILLING
-        best, names = 0, [""]
-        for name in self._memory.things():
-            common = words & set(name.split())
-            if len(common) < _LEAST_IN_COMMON and not common & set(re.findall(r"\w+", self._task)):
-                continue
-            if len(common) > best:
-                best, names = len(common), []
-            if len(common) == best and common:
-                names.append(name)
-        return self._chance.choice(names)
+        similar = [
+            name
+            for name in self._memory.things()
+            if words & set(name.split())
+            and set(name.split()) - _FILLING - words <= self._words_of_task
+        ]
+        return self._chance.choice(similar) if similar else ""

@@ -22,7 +22,8 @@ Attempt = Generator[Move, None, bool]
 _ATTEMPTS = 2
 _MEASUREMENTS = 12
 _LOOKS = 60
-_WAITS = 12
+_WAITS = 6
+_LOOKS_IN_WAITING = 20
 _SIMPLE = {
     "mix": "mix",
     "activate": "activate",
@@ -98,7 +99,7 @@ class Policy:
             case "examine" if intent.often:
                 attempt = self._watch(intent)
             case "wait":
-                attempt = self._wait(intent.until or self._sought(index))
+                attempt = self._wait(intent.until, self._sought(index))
             case "other":
                 attempt = self._attempt(intent.text)
             case _:
@@ -203,16 +204,20 @@ class Policy:
                 return True
         return True
 
-    def _wait(self, thing: str) -> Attempt:
-        """Waits until a thing is in sight; for a while, where nothing is waited for."""
-        if not thing:
-            yield Move("wait", "I wait.")
-            return True
-        for _ in range(_WAITS):
-            if self._memory.sees(thing):
+    def _wait(self, until: str, sought: str) -> Attempt:
+        """Waits until a thing is in sight: the plan's, or what the next step needs."""
+        for _ in range(_LOOKS_IN_WAITING if until else 0):
+            if self._memory.sees(until):
                 return True
             yield from self._look()
-        return self._memory.sees(thing)
+        for _ in range(0 if until else _WAITS):
+            yield Move("wait", "I wait.")
+            if not sought:
+                return True
+            yield from self._look()
+            if self._memory.sees(sought):
+                return True
+        return False
 
     # --- what steps are made of ------------------------------------------------------------
 
