@@ -1,8 +1,10 @@
 """`metaplan data`, in a process of its own, without data and without network."""
 
 import functools
+import http.server
 import os
 import shutil
+import threading
 
 import pytest
 
@@ -121,3 +123,63 @@ def test_an_absent_extra_is_nothing_wrong_and_a_damaged_file_is(metaplan, bare_s
     answer = bare("data", "check", "scienceworld")
     assert answer.returncode == 2
     assert "there is no benchmark data in" in answer.stderr
+
+
+PLUGIN = """
+import os
+from dataclasses import replace
+from metaplan.environments.data import BenchmarkData, DataReport, DataSource
+from metaplan.environments.household import BENCHMARK as HOUSEHOLD
+
+RULES = DataSource(name="chess/rules.txt", holds="the rules", url=os.environ["RULES"], size_bytes=5)
+
+def audit():
+    yield DataReport("chess", "train", RULES.path.parent, int(RULES.path.exists()), 1)
+
+data = BenchmarkData(sources=(RULES,), audit=audit)
+BENCHMARK = replace(HOUSEHOLD, name="chess", data=data)
+"""
+
+
+@pytest.fixture
+def chess(metaplan, tmp_path):
+    """The command where a third party's benchmarks are installed: one good, one broken."""
+    site = tmp_path / "site"
+    metadata = site / "chess-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (site / "chess_plugin.py").write_text(PLUGIN)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: chess\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[metaplan.benchmarks]\nchess = chess_plugin:BENCHMARK\ngo = chess_plugin:NOTHING\n"
+    )
+    (tmp_path / "rules.txt").write_text("rules")
+    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        extra = {
+            "PYTHONPATH": path,
+            "RULES": f"http://127.0.0.1:{server.server_port}/rules.txt",
+            "no_proxy": "127.0.0.1",
+        }
+        yield functools.partial(metaplan, env=metaplan.keywords["env"] | extra)
+        server.shutdown()
+
+
+def test_a_third_party_s_files_are_listed_fetched_and_checked(chess, data):
+    assert {"chess/rules.txt", "5", "bytes"} <= words(chess("data", "list").stdout)
+    fetched = chess("data", "fetch", "chess")
+    assert (fetched.returncode, fetched.stdout) == (0, f"{data}/chess/rules.txt: 5 bytes\n")
+    assert chess("data", "check", "chess").returncode == 0
+    (data / "chess" / "rules.txt").write_text("other rules")
+    checked = chess("data", "check", "chess")
+    assert checked.returncode == 1
+    assert "rules.txt has 11 bytes instead of 5" in checked.stdout
+
+
+@pytest.mark.parametrize("verb", ["envs", "data"])
+def test_a_broken_plugin_is_named_and_the_others_are_listed(chess, verb):
+    answer = chess(verb, "list")
+    assert answer.returncode == 0
+    assert "left out: the benchmark 'go'" in answer.stderr
+    assert {"alfworld", "chess"} <= words(answer.stdout)
