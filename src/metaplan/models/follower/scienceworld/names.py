@@ -44,19 +44,27 @@ class Names:
             example: Tried first.
         """
         memory = self._memory
-        if example and memory.sees(example):
-            return example
+        if example and (named := self._called(example)):
+            return named
         if memory.focus and noun in (PRONOUNS | {self._subject}):
             return memory.focus
         noun = self._subject if noun in PRONOUNS else noun
-        if memory.sees(noun):
-            return self._instance(noun)
+        if noun not in KINDS and (named := self._called(noun)):
+            return self._instance(named)
         return self._any_of(_QUALITY.sub("", noun)) or self._similar(noun)
 
     def all(self, noun: str) -> list[str]:
         """Every thing in sight of a numbered kind, e.g. ``flower pot 1`` and ``flower pot 2``."""
         numbered = re.compile(rf"\b(?:self watering )?{re.escape(noun)} \d+")
         return [name for name in self._memory.things() if numbered.fullmatch(name)]
+
+    def _called(self, noun: str) -> str:
+        """The noun itself, or a name of the same words: "cherry tree in the adult stage"."""
+        if self._memory.sees(noun):
+            return noun
+        words = set(noun.split())
+        things = self._memory.things()
+        return next((name for name in things if words and words <= set(name.split())), "")
 
     def _instance(self, noun: str) -> str:
         """One of several numbered things: that which holds what was focused on, or the first."""

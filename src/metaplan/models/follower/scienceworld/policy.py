@@ -21,6 +21,7 @@ Attempt = Generator[Move, None, bool]
 
 _ATTEMPTS = 2
 _MEASUREMENTS = 12
+_MEASUREMENTS_TO_AN_END = 40
 _LOOKS = 60
 _WAITS = 6
 _LOOKS_IN_WAITING = 20
@@ -182,7 +183,8 @@ class Policy:
     def _use(self, intent: Intent) -> Attempt:
         """Uses a thing on another one; repeatedly, until that is something else, or is gone."""
         thing, place = intent.thing, intent.place
-        for count in range(_MEASUREMENTS if intent.often else 1):
+        often = _MEASUREMENTS_TO_AN_END if intent.until else _MEASUREMENTS
+        for count in range(often if intent.often else 1):
             action = f"use {thing} on {place}" if place else f"use {thing}"
             if not (yield from self._attempt(action)):
                 if count or not (yield from self._find(place or thing)):
