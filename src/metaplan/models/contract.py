@@ -1,7 +1,8 @@
 """What a chat model is to Metaplan: messages in, completions out.
 
-Implementations: `ScriptedModel` (tests), `LocalModel` (transformers, in process), `PlanFollower`
-(rule-based agent). A model is used from one asyncio event loop.
+Implementations: `ScriptedModel` (tests), `LocalModel` (transformers, in process), `ServedModel`
+(behind HTTP endpoints), `PlanFollower` (rule-based agent). A model is used from one asyncio event
+loop.
 """
 
 from __future__ import annotations
