@@ -95,6 +95,12 @@ async def test_from_a_wrong_format_the_plan_is_extracted(summarise, mug):
     assert mug.task.instruction not in extraction.messages[0]["content"]
 
 
+async def test_whatever_the_summary_was_drawn_at_its_plan_is_extracted_greedily(summarise, mug):
+    attempts, calls = await told(summarise, mug, TOO_SPECIFIC, UNFORMATTED, GOOD)
+    assert attempts[1:] == [("summary", 0.3, False), ("extraction", 0.0, True)]
+    assert [call.sampling.temperature for call in calls] == [0.0, 0.3, 0.0]
+
+
 async def test_an_extracted_plan_is_checked_as_any_other(summarise, mug):
     attempts, _ = await told(summarise, mug, UNFORMATTED, TOO_SPECIFIC, GOOD)
     assert attempts[1:] == [("extraction", 0.0, False), ("summary", 0.3, True)]
