@@ -16,6 +16,15 @@ HOUSE = (
     "heat {object} with {receptacle}",
     "cool {object} with {receptacle}",
 )
+LABORATORY = (
+    "activate {object}",
+    "focus on {object}",
+    "use {object} on {object}",
+    "move {object} to {object}",
+    "pour {object} into {object}",
+    "teleport to {room}",
+    "wait",
+)
 SHOP = ("search[{keywords}]", "click[{value}]")
 
 
@@ -92,6 +101,26 @@ def test_too_many_steps_are_too_specific_as_a_whole():
 )
 def test_manipulations_that_the_environment_lacks_are_found(step):
     assert kinds(step) == ["unknown_action"]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "Transfer the seed to the flower pot.",
+        "Measure the temperature of the water with the thermometer.",
+        "Monitor the water until it boils.",
+        "Keep using the thermometer on the ice until it becomes water.",
+        "Activate and deactivate the sink.",
+        "Wait until you see the hatchling turtle.",
+    ],
+)
+def test_experiments_are_fine_in_a_laboratory(step):
+    assert kinds(step, templates=LABORATORY) == []
+
+
+@pytest.mark.parametrize("step", ["Heat the water on the stove.", "Mix the jug."])
+def test_what_a_laboratory_cannot_do_in_one_action_is_found(step):
+    assert kinds(step, templates=LABORATORY) == ["unknown_action"]
 
 
 def test_what_is_unknown_depends_on_the_environment():

@@ -44,8 +44,8 @@ _SYNONYMS = tuple(
     map(
         _words,
         (
-            "take pick grab collect get retrieve fetch remove",
-            "put place move set drop deposit insert store leave",
+            "take pick grab collect gather get retrieve fetch remove",
+            "put place move transfer set drop deposit insert store leave",
             "clean wash rinse",
             "heat warm microwave cook",
             "cool chill refrigerate",
@@ -65,7 +65,7 @@ _HARMLESS = _words(
     "go navigate walk head return travel proceed come visit approach enter teleport "
     "find locate search look check inspect examine identify explore observe verify confirm ensure "
     "make see review compare consider note remember determine decide continue repeat keep "
-    "carry hold bring wait start begin stop finish complete"
+    "measure monitor record carry hold bring wait start begin stop finish complete"
 )
 _CONDITIONS = _words("if once when after while until before")
 # What a clause may begin with before it comes to its verb.
