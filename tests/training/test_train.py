@@ -177,6 +177,8 @@ def test_context_of_the_model_is_a_limit_too(sft):
 def test_finished_training_is_read_back_and_never_overwritten(sft, tiny_model, sft_data):
     logged = []
     assert train_sft(tiny_model, sft_data, sft.model, SFT, on_log=logged.append) == sft
+    smaller = SFT.model_copy(update={"per_device_batch_size": 2})  # for a smaller GPU
+    assert train_sft(tiny_model, sft_data, sft.model, smaller) == sft
     assert logged == []
     with pytest.raises(DataError, match="other settings, data or base model"):
         train_sft(tiny_model, sft_data, sft.model, SFT.model_copy(update={"seed": 9}))

@@ -88,7 +88,10 @@ def launch(job: TrainingJob, accelerate: str, on_log: OnLog | None) -> None:
     tail: deque[str] = deque(maxlen=_LINES_SHOWN)
     problem: dict[str, Any] = {}
     killed = False
-    with log_file.open("a", encoding="utf-8") as log, _started(command) as (process, output):
+    with (
+        log_file.open("a", encoding="utf-8", buffering=1) as log,
+        _started(command) as (process, output),
+    ):
         for line in output:
             log.write(line)
             match _told(line):
