@@ -33,6 +33,7 @@ class Reply:
         headers: More headers.
         delay_s: Time before the response; a server that hangs has a long one.
         cut: The connection is cut in the middle of the body.
+        trickle_s: Time between one byte of the body and the next.
     """
 
     status: int = 200
@@ -40,6 +41,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     delay_s: float = 0.0
     cut: bool = False
+    trickle_s: float = 0.0
 
 
 def error(status: int, message: str, *, code: str | None = None, **headers: str) -> Reply:
@@ -75,6 +77,7 @@ FAULTS: dict[str, Reply] = {
     "500": error(500, "internal error"),
     "503": Reply(503, b"<html>upstream is gone</html>"),
     "time-out": Reply(delay_s=3600.0),
+    "slow body": Reply(body=chat_json(["Thought: I"]), trickle_s=0.05),
     "cut connection": Reply(body=chat_json(["Thought: I"]), cut=True),
     "empty body": Reply(),
     "garbage": Reply(body=b'{"choices": [{"mess'),
@@ -269,9 +272,16 @@ def _handler(owner: OpenAIServer) -> type[BaseHTTPRequestHandler]:
             for name, value in reply.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(content[: len(content) // 2] if reply.cut else content)
             if reply.cut:
+                content = content[: len(content) // 2]
                 self.close_connection = True
+            if not reply.trickle_s:
+                self.wfile.write(content)
+                return
+            for byte in content:
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
+                owner.stopping.wait(reply.trickle_s)
 
         def log_message(self, *_: Any) -> None:
             """Tests are quiet."""

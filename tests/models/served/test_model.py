@@ -9,7 +9,8 @@ from metaplan.core import ContextLimitError, ModelFault, UserError
 from metaplan.models import ChatModel, Sampling, ServedModel, ServedSettings
 
 HELLO = [{"role": "user", "content": "Your task is to: look."}]
-PASSING = [name for name in FAULTS if name != "time-out"]
+SLOW = ["time-out", "slow body"]
+PASSING = [name for name in FAULTS if name not in SLOW]
 
 
 def texts(completions):
@@ -66,11 +67,11 @@ async def test_a_lasting_fault_is_a_model_fault_that_says_where_and_what(
     assert len(server.requests) == 3
 
 
-async def test_a_hanging_server_is_left_after_the_time_out(serve, client_of, no_waits):
-    server = serve(fault=lambda number, body: FAULTS["time-out"] if number == 0 else None)
-    model = client_of(server, timeout_s=0.2)
-    assert await model.complete(HELLO, Sampling())
-    server.fault = lambda number, body: FAULTS["time-out"]
+@pytest.mark.parametrize("name", SLOW)
+async def test_a_server_that_takes_too_long_is_left(serve, client_of, no_waits, name):
+    server = serve(fault=lambda number, body: FAULTS[name] if number == 0 else None)
+    assert await client_of(server, timeout_s=0.5).complete(HELLO, Sampling())
+    server.fault = lambda number, body: FAULTS[name]
     with pytest.raises(ModelFault, match=r"no answer within 0\.2 s, 2 times in a row"):
         await client_of(server, timeout_s=0.2, attempts=2).complete(HELLO, Sampling())
 
