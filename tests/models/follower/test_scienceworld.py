@@ -120,6 +120,25 @@ async def test_what_is_not_here_is_looked_for_in_other_rooms():
     }
 
 
+async def test_with_what_it_found_elsewhere_it_comes_back_to_where_the_plan_is():
+    talk = after(
+        opening(
+            "Teleport to the kitchen.", "Pick up the axe.", "Activate the stove.", room=OUTSIDE
+        ),
+        ("teleport to kitchen", "You teleport to the kitchen."),
+        ("pick up axe", UNKNOWN),
+        ("look around", KITCHEN),
+    )
+    assert await action(talk) == "teleport to outside"
+    talk = after(
+        talk,
+        ("teleport to outside", "You teleport to the outside."),
+        ("look around", OUTSIDE),
+        picked("axe"),
+    )
+    assert await action(talk) == "teleport to kitchen"
+
+
 async def test_a_number_says_which_thing_was_meant():
     asked = (
         "Ambiguous request: Please enter the number for the action you intended:\n"
@@ -327,3 +346,13 @@ async def test_no_text_breaks_it(steps, observations, placement):
     if placement is Placement.THOUGHT:
         talk.append({"role": "assistant", "content": f"Thought: {plan}\n"})
     assert "Action: " in await reply(talk)
+
+
+async def test_a_failure_is_tried_once_more_and_then_nothing_is_left_to_do():
+    talk = opening("Activate the lamp.")
+    said = []
+    while "finish" not in said:
+        said.append(await action(talk, SURE.model_copy(update={"patience": 0})))
+        talk = after(talk, (said[-1], KITCHEN if said[-1] == "look around" else UNKNOWN))
+    assert said.count("activate lamp") == 2
+    assert said.count("wait") == 8

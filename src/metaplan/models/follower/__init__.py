@@ -1,21 +1,28 @@
 """A rule-based agent that follows plans: the embedded default until a trained one is there.
 
 `PlanFollower` stands behind the `ChatModel` contract. It knows nothing but the text of the
-conversation: the room listing, the task sentence, the plan's words, observations.
+conversation: the task, the plan's words, observations. By these it tells in which world it is:
+ALFWorld (and household games) or ScienceWorld, each with a package of its own.
 
 What is built in, so that nobody takes its numbers for more than they are:
 
-* It **obeys plans by construction**. It carries out the steps as they are worded, in their order:
-  "go to the countertop" visits all countertops in turn until the object of the next "take" is
-  seen; "go to where the mug may be located" searches the whole room, open surfaces first. What the
-  plan leaves out it does not do; what the room lacks it tries twice, in vain. An object that is not
-  where the plan says it looks for on its own, as far as its `patience` goes.
-* **At the end of the plan** it believes that the task is done and repeats itself; only where a
-  manipulation failed, it starts over.
-* **Without a plan** it understands the task sentence and goes by itself: it searches from a random
-  place on in the order of the room listing, with limited `patience`, and with probability
-  `forgetfulness` it forgets the cleaning, heating or cooling, the lamp, or the second object for
-  the whole episode.
+* It **obeys plans by construction**. It carries out the steps as they are worded, in their order.
+  In ALFWorld, "go to the countertop" visits all countertops in turn until the object of the next
+  "take" is seen; "go to where the mug may be located" searches the whole room, open surfaces first.
+  In ScienceWorld, "move the pot to the sink" is tried in these words first; what is not in sight is
+  looked for. What the plan leaves out it does not do; what the world lacks it tries in vain. An
+  object that is not where the plan says it looks for on its own, as far as its `patience` goes.
+* It **reads plans as a reader of English**. In ScienceWorld it knows that what has an age lives,
+  that wires have two ends, and that a thing of a similar name may be meant if the task speaks of
+  it; it knows no task type, no recipe, no substance, and not which animal lives longest.
+* **At the end of the plan** it believes that the task is done and repeats itself; only where
+  something failed, it starts over. In ScienceWorld it waits for a while instead, starts over only
+  once, and then says that nothing is left to do, which ends the episode after ten such turns.
+* **Without a plan** it understands the task's sentences and goes by itself, with limited
+  `patience`, and with probability `forgetfulness` it forgets a part of the task for the whole
+  episode: in ALFWorld the cleaning, heating or cooling, the lamp, or the second object; in
+  ScienceWorld what the task names last. There it does what the sentences ask for outright (focus on
+  this, move that) and does no experiment that they don't spell out.
 * It **errs**: with `error_rate` per turn it does something possible but senseless, with
   `format_error_rate` it gives no action, with `skip_rate` it overlooks a step.
 

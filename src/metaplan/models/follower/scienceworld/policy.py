@@ -20,6 +20,8 @@ Attempt = Generator[Move, None, bool]
 """Moves, and in the end whether they had success."""
 
 _ATTEMPTS = 2
+_PASSES = 2
+_LAST_WAITS = 8
 _MEASUREMENTS = 12
 _MEASUREMENTS_TO_AN_END = 40
 _LOOKS = 60
@@ -41,7 +43,7 @@ _POLES = ("anode", "cathode", "terminal")
 
 
 class Policy:
-    """Carries out intents one by one; over and over while some of them fail.
+    """Carries out intents one by one; once more where some of them fail.
 
     Args:
         intents: What to do.
@@ -72,16 +74,31 @@ class Policy:
         self._failed = False
 
     def moves(self) -> Moves:
-        """The moves of an episode, without end."""
-        while True:
+        """The moves of an episode, without end.
+
+        After the last step, or when starting over did not help either, it waits for a while and
+        then has nothing left to do, which no simulator takes for an action.
+        """
+        for _ in range(_PASSES):
             self._failed = False
             for index, intent in enumerate(self._intents):
                 if self._chance.random() >= self._skip_rate:
-                    done = yield from self._perform(index, intent)
-                    self._failed |= not done
-            while not self._failed:
-                yield Move("wait", "All is done. I wait and see.")
+                    yield from self._pass(index, intent)
+            if not self._failed:
+                break
             yield Move("look around", "It did not work. I start over.")
+        for _ in range(_LAST_WAITS):
+            yield Move("wait", "I am through with it. I wait and see.")
+        while True:
+            yield Move("finish", "There is nothing left to do.")
+
+    def _pass(self, index: int, intent: Intent) -> Moves:
+        """Carries out one intent, and goes on where the plan is, whatever it had to look for."""
+        home = self._home
+        done = yield from self._perform(index, intent)
+        self._failed |= not done
+        if home and not intent.room and intent.verb != "search":
+            self._home = home
 
     def _perform(self, index: int, intent: Intent) -> Attempt:
         match intent.verb:
