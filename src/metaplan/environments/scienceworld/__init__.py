@@ -71,7 +71,6 @@ def _fingerprint(task_set: str) -> Mapping[str, str]:
         "package": installed_version(),
         "jar": jar_checksum()[:16],
         "simplifications": digest(simplifications("boil"), simplifications("power-component")),
-        "seeding": "1",
     }
     return facts | {"list": list_digest(fold)} if paper else facts
 
@@ -96,7 +95,6 @@ BENCHMARK = Benchmark(
     example=lambda task: _text("examples", "experiment"),  # noqa: ARG005 (one for all types)
     step_limit=step_limit,
     fingerprint=_fingerprint,
-    deterministic=False,
     data=BenchmarkData(sources=tuple(LISTS.values()), audit=audit),
     needs=("scienceworld", "scienceworld"),
     sizes={

@@ -22,17 +22,24 @@ class LoadedExperiment:
     Args:
         task_name: As the simulator calls it, e.g. ``boil``.
         variation: Which of its variations.
+        luck: 0 for the chance that the variation has; others for experts who need another.
         simulators: Where episodes get their simulators from.
     """
 
-    def __init__(self, task_name: str, variation: int, simulators: Simulators = SIMULATORS) -> None:
-        self._task_name = task_name
-        self._variation = variation
+    def __init__(
+        self,
+        task_name: str,
+        variation: int,
+        *,
+        luck: int = 0,
+        simulators: Simulators = SIMULATORS,
+    ) -> None:
+        self._world = (task_name, variation, luck)
         self._simulators = simulators
 
     def make(self) -> ScienceEnvironment:
         """A fresh environment for one episode; several may be alive and take turns."""
-        return ScienceEnvironment(self._task_name, self._variation, self._simulators)
+        return ScienceEnvironment(self._world, self._simulators)
 
 
 class ScienceEnvironment:
@@ -43,9 +50,8 @@ class ScienceEnvironment:
     the wrong thing: it ends the episode as failed.
     """
 
-    def __init__(self, task_name: str, variation: int, simulators: Simulators) -> None:
-        self._task_name = task_name
-        self._variation = variation
+    def __init__(self, world: tuple[str, int, int], simulators: Simulators) -> None:
+        self._world = world
         self._simulators = simulators
         self._simulator: Simulator | None = None
         self._state: Literal["new", "running", "closed"] = "new"
@@ -64,7 +70,8 @@ class ScienceEnvironment:
         self._expect("new")
         self._simulator = self._simulators.take()
         self._state = "running"
-        opening = self._simulator.load(self._task_name, self._variation)
+        opening = self._simulator.load(*self._world)
+        self._best = max(0.0, opening.score)
         return Observation(f"{opening.description.strip()}\n\n{opening.room.strip()}")
 
     def step(self, action: str) -> StepResult:

@@ -6,16 +6,18 @@ holds any number of simulators, and a step is one call. That reaches below the p
 interface, so it is done in this module alone, for the one version that it was written for, and
 checked against the public interface whenever a JVM starts.
 
-What simulators of one JVM share: a random generator, which is therefore seeded before every step
-from what belongs to the episode alone; a counter of object ids, which is kept above every id that a
-living world may hold; the simplifications, which only matter while a task is being loaded.
+What the simulators of one JVM share are a random generator and a counter of object ids. Both are
+put back to where a world left them when its turn comes again: every world runs as if it were alone.
+(They share the simplifications too, which only matter while a task is being loaded.) As the JVM is
+told not to draw hashes by chance either, equal actions give equal texts, which the package itself
+does not achieve.
 """
 
 from __future__ import annotations
 
 import logging
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -23,7 +25,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
-from metaplan.core import EnvironmentFault, MissingDependencyError, UserError, seed_from
+from metaplan.core import EnvironmentFault, MissingDependencyError, UserError
 from metaplan.environments.scienceworld.java import find_java
 
 __all__ = [
@@ -41,10 +43,18 @@ __all__ = [
 VERSION = "1.2.3"
 """The version of the package ``scienceworld`` whose inside is known here."""
 
-JAVA_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:-UsePerfData")
-"""Of the JVM: half a gigabyte of heap is enough for dozens of simulators."""
+JAVA_OPTIONS = (
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:-UsePerfData",
+    # The simulator keeps things in sets whose order depends on hashes that Java draws by chance.
+    "-XX:+UnlockExperimentalVMOptions",
+    "-XX:hashCode=2",
+)
+"""Of the JVM: half a gigabyte of heap, enough for dozens of worlds; no chance but a world's."""
 
-_FIRST_FREE_ID = 1 << 40
+_SCRAMBLING = 0x5DEECE66D  # what java.util.Random does to a seed to get its state
+_OPEN_INSIDE = ("--add-opens=java.base/java.util=ALL-UNNAMED",)  # to see a random generator's state
 _FOLDS = {"train": "getVariationsTrain", "dev": "getVariationsDev", "test": "getVariationsTest"}
 _META_COMMANDS = frozenset({"help", "objects"})
 _NOTHING_SAID = "Unknown action. Type 'help' for a list of actions."
@@ -61,10 +71,12 @@ class Opening:
     Attributes:
         description: The task, in the simulator's words: "Your task is to …".
         room: What the agent sees around it.
+        score: Before the first action, in [0, 1]; in some tasks it is above 0.
     """
 
     description: str
     room: str
+    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +101,14 @@ class Simulator(Protocol):
     def alive(self) -> bool:
         """False once it can't be reached any more."""
 
-    def load(self, task_name: str, variation: int) -> Opening:
-        """Builds the world of a task, as at the beginning of an episode."""
+    def load(self, task_name: str, variation: int, luck: int = 0) -> Opening:
+        """Builds the world of a task, as at the beginning of an episode.
+
+        Args:
+            task_name: As the simulator calls it, e.g. ``boil``.
+            variation: Which of its variations.
+            luck: 0 for the chance that the variation has; others for experts who need another.
+        """
 
     def step(self, action: str) -> Outcome:
         """Does one action."""
@@ -132,10 +150,9 @@ class Jvm:
     def __init__(self) -> None:
         if installed_version() != VERSION:
             raise UnexpectedSimulatorError(f"scienceworld {installed_version()} is not {VERSION}")
-        self.alive = True
         self._gateway, self._process = _launch()
         try:
-            self._scala = _singletons(self._gateway.jvm)
+            self._shared = _Shared(self._gateway.jvm)
             self._silence()
             self._check()
         except Exception as error:
@@ -144,6 +161,11 @@ class Jvm:
         except BaseException:
             self.stop()
             raise
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be reached."""
+        return self._process.poll() is None
 
     @property
     def pid(self) -> int:
@@ -157,7 +179,7 @@ class Jvm:
             EnvironmentFault: The JVM is gone.
         """
         with self.faults():
-            return FastSimulator(self, self._interface())
+            return FastSimulator(self, self._shared, self._interface())
 
     def variations(self) -> dict[str, dict[str, list[int]]]:
         """Task name to fold (``train``, ``dev``, ``test``) to the numbers of its variations.
@@ -173,16 +195,18 @@ class Jvm:
                 found[name] = {fold: list(getattr(server, ask)()) for fold, ask in _FOLDS.items()}
             return found
 
-    def gold_path(self, task_name: str, variation: int) -> list[str]:
+    def gold_path(self, task_name: str, variation: int, luck: int = 0) -> list[str]:
         """The actions of the simulator's own expert; seconds of work.
 
         Raises:
             EnvironmentFault: The JVM is gone, or its expert failed.
         """
         with self.faults():
-            server = self._interface()  # it would compute the path again at every later load
-            _load(server, task_name, variation, gold_path=True)
-            return list(server.getGoldActionSequence())
+            server = self._interface()
+            self._shared.turn_to(World())
+            _load(server, task_name, variation)
+            self._shared.draw(luck)
+            return list(server.taskMaker().createGoldActions(task_name, variation, server)._1())
 
     @contextmanager
     def faults(self) -> Iterator[None]:
@@ -203,18 +227,10 @@ class Jvm:
             self.stop()
             raise EnvironmentFault(f"the simulator's JVM is gone ({error})") from error
 
-    def own_turn(self, *seed: Any) -> None:
-        """Makes what follows independent of other simulators."""
-        self._scala.random.setSeed(seed_from(*seed))
-
-    def protect_ids(self) -> None:
-        """After a load, which counts objects from 0: ids of new objects are beyond all others."""
-        self._scala.set_next_id(_FIRST_FREE_ID)
-
     def stop(self) -> None:
         """Ends the JVM. Safe to call twice."""
-        self.alive = False
         self._process.kill()
+        self._process.wait()
         self._gateway.close()
 
     def _interface(self) -> Any:
@@ -236,34 +252,76 @@ class Jvm:
             raise UnexpectedSimulatorError(f"{ours} instead of {theirs}")
 
 
+@dataclass(slots=True)
+class World:
+    """What belongs to one world of what its JVM has once.
+
+    Attributes:
+        random: State of the random generator.
+        ids: How many objects were made.
+    """
+
+    random: int = 0
+    ids: int = 0
+
+
+class _Shared:
+    """What all simulators of a JVM share, and whose it is now."""
+
+    def __init__(self, jvm: Any) -> None:
+        self._random = getattr(getattr(jvm.scala.util, "Random$"), "MODULE$").self()
+        self._state = jvm.java.lang.Class.forName("java.util.Random").getDeclaredField("seed")
+        self._state.setAccessible(True)
+        self._ids = jvm.util.UniqueIdentifier
+        self._world = World()
+
+    def turn_to(self, world: World) -> None:
+        """Remembers how far the last world was, and goes on where the given one stopped."""
+        if world is self._world:
+            return
+        self._world.random, self._world.ids = self._state.get(self._random), self._ids.count()
+        self._random.setSeed(world.random ^ _SCRAMBLING)
+        getattr(self._ids, "count_$eq")(world.ids)
+        self._world = world
+
+    def draw(self, luck: int) -> None:
+        """Lets chance go another way than the one that a task's variation has."""
+        if luck:
+            self._random.setSeed(luck)
+
+
 class FastSimulator:
     """A simulator in a JVM that it shares with others."""
 
-    def __init__(self, jvm: Jvm, server: Any) -> None:
-        self.jvm = jvm
+    def __init__(self, jvm: Jvm, shared: _Shared, server: Any) -> None:
+        self._jvm = jvm
+        self._shared = shared
         self._server = server
+        self._world = World()
         self._agent: Any = None
-        self._seed: tuple[str, int] = ("", 0)
-        self._steps = 0
 
     @property
     def alive(self) -> bool:
         """Whether its JVM can be reached."""
-        return self.jvm.alive
+        return self._jvm.alive
 
-    def load(self, task_name: str, variation: int) -> Opening:
+    def load(self, task_name: str, variation: int, luck: int = 0) -> Opening:
         """Builds the world of a task; it replaces the one before.
+
+        A look around is the first action, as in the package's own reset: it is from then on that
+        the simulator notices, and scores, that the agent moves.
 
         Raises:
             EnvironmentFault: The JVM is gone, or the simulator can't build this world.
         """
-        with self.jvm.faults():
-            _load(self._server, task_name, variation, gold_path=False)
-            self.jvm.protect_ids()
+        with self._jvm.faults():
+            self._shared.turn_to(self._world)
+            _load(self._server, task_name, variation)
+            self._shared.draw(luck)
             self._agent = self._server.agentInterface().get()
-            self._seed, self._steps = (task_name, variation), 0
             description = self._server.getTaskDescription()
-            return Opening(str(description), str(self._server.freeActionLook()))
+            seen = _read(self._agent.step("look around").toString())
+            return Opening(description, seen.text, seen.score)
 
     def step(self, action: str) -> Outcome:
         """Does one action.
@@ -272,13 +330,10 @@ class FastSimulator:
             EnvironmentFault: The JVM is gone, or the simulator broke.
         """
         action = action.encode("utf-8", "replace").decode()  # half characters can't be sent
-        if (
-            action.strip().lower() in _META_COMMANDS
-        ):  # answered by the package's own interface alone
+        if action.strip().lower() in _META_COMMANDS:  # answered by the outer interface alone
             return self.stock_step(action)
-        with self.jvm.faults():
-            self._steps += 1
-            self.jvm.own_turn(*self._seed, self._steps)
+        with self._jvm.faults():
+            self._shared.turn_to(self._world)
             outcome = _read(self._agent.step(action).toString())
             if outcome.score < 0 and self._agent.isInErrorState():
                 raise EnvironmentFault(f"the simulator broke: {outcome.text}")
@@ -286,13 +341,14 @@ class FastSimulator:
 
     def stock_step(self, action: str) -> Outcome:
         """Does one action through the package's own interface."""
-        with self.jvm.faults():
+        with self._jvm.faults():
+            self._shared.turn_to(self._world)
             text = self._server.step(action)
             return Outcome(text, self._server.getScore(), self._server.getCompleted())
 
 
-def _load(server: Any, task_name: str, variation: int, *, gold_path: bool) -> None:
-    problem = server.load(task_name, variation, simplifications(task_name), gold_path)
+def _load(server: Any, task_name: str, variation: int) -> None:
+    problem = server.load(task_name, variation, simplifications(task_name), False)
     if problem:
         raise EnvironmentFault(f"{task_name}, variation {variation}: {problem}")
 
@@ -301,19 +357,6 @@ def _read(outcome: str) -> Outcome:
     """Reads a Scala triple, printed as ``(text,score,completed)``."""
     text, score, completed = outcome[1:-1].rsplit(",", 2)
     return Outcome(text or _NOTHING_SAID, float(score), completed == "true")
-
-
-@dataclass(frozen=True)
-class _Singletons:
-    """What all simulators of a JVM share."""
-
-    random: Any
-    set_next_id: Callable[[int], None]
-
-
-def _singletons(jvm: Any) -> _Singletons:
-    random = getattr(getattr(jvm.scala.util, "Random$"), "MODULE$")
-    return _Singletons(random, getattr(jvm.util.UniqueIdentifier, "count_$eq"))
 
 
 def _launch() -> tuple[Any, subprocess.Popen[bytes]]:
@@ -326,7 +369,7 @@ def _launch() -> tuple[Any, subprocess.Popen[bytes]]:
     try:
         port, secret, process = launch_gateway(
             classpath=JAR_PATH,
-            javaopts=list(JAVA_OPTIONS),
+            javaopts=[*JAVA_OPTIONS, *_OPEN_INSIDE],
             java_path=java,
             die_on_exit=True,
             enable_auth=True,

@@ -19,13 +19,11 @@ __all__ = ["SIMULATORS", "Engine", "Simulators", "read_variations"]
 
 
 class Engine(Protocol):
-    """What makes simulators: `Jvm`, or `StockEngine` in its place.
+    """What makes simulators: `Jvm`, or `StockEngine` in its place."""
 
-    Attributes:
-        alive: False once it can't be reached any more.
-    """
-
-    alive: bool
+    @property
+    def alive(self) -> bool:
+        """False once it can't be reached any more."""
 
     def simulator(self) -> Simulator:
         """A new simulator."""
@@ -33,7 +31,7 @@ class Engine(Protocol):
     def variations(self) -> dict[str, dict[str, list[int]]]:
         """Task name to fold to the numbers of its variations."""
 
-    def gold_path(self, task_name: str, variation: int) -> list[str]:
+    def gold_path(self, task_name: str, variation: int, luck: int = 0) -> list[str]:
         """The actions of the simulator's own expert."""
 
     def stop(self) -> None:

@@ -40,16 +40,16 @@ class StockSimulator:
         with _java_for_the_package():
             self.env = ScienceWorldEnv("", envStepLimit=_NO_STEP_LIMIT)
 
-    def load(self, task_name: str, variation: int) -> Opening:
-        """Builds the world of a task; it replaces the one before.
+    def load(self, task_name: str, variation: int, luck: int = 0) -> Opening:  # noqa: ARG002
+        """Builds the world of a task; it replaces the one before. Luck can't be chosen here.
 
         Raises:
             EnvironmentFault: The JVM is gone, or the simulator can't build this world.
         """
         with self.faults():
             self.env.load(task_name, variation, simplifications(task_name))
-            room, _ = self.env.reset()
-            return Opening(self.env.get_task_description(), room)
+            room, info = self.env.reset()
+            return Opening(self.env.get_task_description(), room, info["score"] / 100)
 
     def step(self, action: str) -> Outcome:
         """Does one action.
@@ -105,8 +105,8 @@ class StockEngine:
                 }
         return found
 
-    def gold_path(self, task_name: str, variation: int) -> list[str]:
-        """As `Jvm.gold_path`.
+    def gold_path(self, task_name: str, variation: int, luck: int = 0) -> list[str]:  # noqa: ARG002
+        """As `Jvm.gold_path`, with another luck every time.
 
         Raises:
             EnvironmentFault: The JVM is gone, or its expert failed.
