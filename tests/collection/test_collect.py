@@ -14,7 +14,7 @@ from openai_server import FAULTS, Reply, error
 from metaplan import load_recipe
 from metaplan.collection import collect
 from metaplan.core import DataError, RunError, UserError
-from metaplan.episodes import SilentProgress
+from metaplan.episodes import RunStore, SilentProgress
 from metaplan.models import ScriptedModel
 from metaplan.planners import read_jsonl, write_jsonl
 from metaplan.runs import Run
@@ -180,8 +180,8 @@ def test_a_slip_in_the_review_is_named_before_anything_is_asked(
 
 
 def test_faults_of_the_server_change_nothing(serve, experts, recipe, collected, tmp_path):
-    """A fifth of all requests fails, in every way that may pass."""
-    passing = [reply for name, reply in FAULTS.items() if name != "time-out"]
+    """A fifth of all requests fails, in every way that takes no time."""
+    passing = [reply for name, reply in FAULTS.items() if name not in {"time-out", "slow body"}]
 
     def fault(number, body):
         return passing[number // 5 % len(passing)] if number % 5 == 0 else None
@@ -194,20 +194,38 @@ def test_faults_of_the_server_change_nothing(serve, experts, recipe, collected, 
     assert len(server.requests) > result["requests"] == 40
 
 
-def test_a_trajectory_that_the_provider_refuses_waits_and_the_others_go_on(
-    serve, experts, recipe, collected
-):
+@pytest.fixture
+def refusing(serve):
+    """A server whose provider refuses one of the tasks."""
+
     def fault(number, body):
         refused = "room of t/001." in body["messages"][0]["content"]
         return error(400, "flagged by our policy") if refused else None
 
-    server = serve(answers(), fault=fault)
-    config = recipe(server, experts(4))
+    return serve(answers(), fault=fault)
+
+
+def test_a_trajectory_that_the_provider_refuses_waits_and_the_others_go_on(
+    refusing, experts, recipe, collected
+):
+    config = recipe(refusing, experts(4))
     result, _ = collected(config)
     assert (result["seed_plans"], result["for_review"], result["unanswered"]) == (3, 1, 1)
-    server.fault = lambda number, body: None
+    refusing.fault = lambda number, body: None
     result, _ = collected(config)
     assert (result["seed_plans"], result["for_review"]) == (4, 0)
+
+
+def test_once_a_planner_has_learned_no_provider_changes_the_seed_plans(
+    refusing, experts, recipe, collected, tmp_path
+):
+    config = recipe(refusing, experts(4))
+    _, before = collected(config)
+    with RunStore(tmp_path / "run") as store:
+        store.begin_stage("sft")
+    refusing.fault = lambda number, body: None
+    _, after = collected(config)
+    assert after == before
 
 
 def test_a_server_that_is_gone_stops_the_run_and_what_it_answered_is_not_asked_again(
