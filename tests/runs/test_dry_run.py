@@ -89,6 +89,7 @@ def test_finished_run_has_nothing_left_to_pay_for(finished_run: Path, tiny_recip
     assert {(stage.effort.trained, stage.cpu_h, stage.disk_b) for stage in done.values()} == {
         (0, 0, 0)
     }
+    assert stages(tiny_recipe, finished_run, "runtime.workers=2") == done
     more = stages(tiny_recipe, finished_run, "explore.episodes_per_plan=3")
     assert more["explore"].missing > 0
     assert more["mpo"].effort.trained > 0

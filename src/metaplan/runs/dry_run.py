@@ -11,7 +11,7 @@ from statistics import fmean
 from metaplan.core import DataError, MissingDependencyError, Task
 from metaplan.environments import Benchmark, get_benchmark
 from metaplan.episodes import EpisodeSummary
-from metaplan.recipes import RunConfig, load_recipe
+from metaplan.recipes import RunConfig, changed_fields, load_recipe
 from metaplan.recipes.config import TaskSetConfig
 from metaplan.runs.costs import ASSUMPTIONS, NOTHING, Effort, Sized, Tokens, scratch_parameters
 from metaplan.runs.files import read_status
@@ -95,7 +95,8 @@ def estimate_run(config: RunConfig, directory: Path) -> DryRun:
 
 def _assumptions(stages: tuple[PlannedStage, ...]) -> Iterator[str]:
     yield (
-        "Upper bounds: equal plans share episodes, solved episodes end early, ties make no pair. "
+        "Upper bounds: equal plans share episodes, solved episodes end early, ties make no pair; "
+        "but a summary that is asked for again is not counted. "
         f"A token is {CHARACTERS_PER_TOKEN:.0f} characters; texts are as long as those of the "
         "benchmark's prompts and examples, or of this run. 'cached' is what a prefix cache has."
     )
@@ -121,7 +122,10 @@ class _Estimate:
         self._config = config
         self._benchmark: Benchmark = get_benchmark(config.benchmark)
         self._status = read_status(directory) if (directory / "run.db").exists() else None
-        self._grows = self._status is None or load_recipe(directory / "config.yaml") != config
+        # Seen from the other side, what was added is missing; operational fields don't matter.
+        self._grows = self._status is None or bool(
+            changed_fields(config, load_recipe(directory / "config.yaml"))
+        )
         self.missing_data: list[str] = []
         self._train = self._task_set(config.tasks.train)
         self._tests = [self._task_set(split) for split in config.tasks.evaluate.values()]

@@ -60,10 +60,10 @@ class Lengths:
         replies = [len(text) for example in examples for text in _TURN.findall(example)]
         seen = [len(text) for example in examples for text in _SEEN.findall(example)]
         starts = [example.index("Thought:") for example in examples if "Thought:" in example]
-        example = fmean(map(len, examples)) if examples else 0.0
         task, reply = fmean(starts or [_TASK]), fmean(replies or [_REPLY])
         growth = reply + fmean(seen or [_OBSERVATION])
         steps = round(len(replies) / len(examples)) if replies else _STEPS
+        example = fmean(map(len, examples)) if replies else task + steps * growth
 
         prompts, placement = benchmark.prompts, config.agent.placement
         full_agent = config.agent.profile is PromptProfile.PAPER
