@@ -5,7 +5,8 @@
 The rule-based plan follower answers behind the OpenAI protocol, on the loopback interface. The same
 episodes are played four times: by a server without faults; by one that lets 20% of the requests
 come to nothing, in every way that there is; by one that does so with half of them; and by two
-servers of which one dies in the middle. All must end with equal rewards. Exit code 1 if they don't.
+servers of which one dies in the middle. No reward may differ, and but for the third case no episode
+may be lost. Exit code 1 if that is not so.
 """
 
 from __future__ import annotations
@@ -115,15 +116,15 @@ def with_a_death(specs: Sequence[EpisodeSpec], concurrency: int, after: int) -> 
 
 
 def tell(name: str, outcome: Outcome, calm: Outcome) -> bool:
-    """Prints one row; whether the rewards are those of the faultless server."""
-    other = sum(outcome.rewards.get(key) != reward for key, reward in calm.rewards.items())
+    """Prints one row; whether all rewards are those of the faultless server (void ones have none)."""
+    other = sum(calm.rewards[key] != reward for key, reward in outcome.rewards.items())
     mean = sum(outcome.rewards.values()) / max(len(outcome.rewards), 1)
     print(
         f"| {name} | {outcome.usage.requests} | {outcome.usage.faults} | {outcome.void} "
         f"| {other} | {mean:.3f} | {outcome.wall_s:.1f} | {outcome.wall_s / calm.wall_s:.2f} |",
         flush=True,
     )
-    return not other and not outcome.void
+    return not other
 
 
 def main() -> int:
@@ -151,7 +152,7 @@ def main() -> int:
     print("\n| fault, at 20% | times |\n|---|---|")
     for name, count in sorted(counts.items()):
         print(f"| {name} | {count} |")
-    return 0 if exact else 1
+    return 0 if exact and not (calm.void or fifth.void or death.void) else 1
 
 
 if __name__ == "__main__":
