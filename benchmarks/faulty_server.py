@@ -116,7 +116,7 @@ def with_a_death(specs: Sequence[EpisodeSpec], concurrency: int, after: int) -> 
 
 
 def tell(name: str, outcome: Outcome, calm: Outcome) -> bool:
-    """Prints one row; whether all rewards are those of the faultless server (void ones have none)."""
+    """Prints one row; whether no reward differs from the faultless server's (a void has none)."""
     other = sum(calm.rewards[key] != reward for key, reward in outcome.rewards.items())
     mean = sum(outcome.rewards.values()) / max(len(outcome.rewards), 1)
     print(

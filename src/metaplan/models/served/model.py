@@ -34,7 +34,7 @@ class ServedUsage(Record):
 
     Attributes:
         requests: HTTP requests that gave a reply.
-        faults: HTTP requests that did not.
+        faults: Attempts that did not.
         prompt_tokens: As the servers counted; 0 for those that don't count.
         completion_tokens: Likewise.
     """
@@ -153,8 +153,7 @@ class ServedModel:
         raise AssertionError("there is at least one attempt")
 
     async def _send(self, endpoint: Endpoint, body: dict[str, Any], n: int) -> Reply:
-        if self._closed:
-            raise ModelFault(f"{self.name}: the client is closed")
+        self._check_open()  # closed while this request waited
         connection = self._connections[endpoint.url]
         wanted = n if connection.form.draws_many else 1
         try:
@@ -169,10 +168,15 @@ class ServedModel:
         self._count(requests=1, **reply.counted.model_dump())
         return reply
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ModelFault(f"{self.name}: the client is closed")
+
     def _connect(self) -> None:
         """Makes the connections of this event loop, of which there is mostly one in all."""
+        self._check_open()
         loop = asyncio.get_running_loop()
-        if self._loop is loop or self._closed:
+        if self._loop is loop:
             return
         self._loop = loop
         self._connections = {
@@ -214,8 +218,8 @@ class ServedModel:
                 f"{said}. The experiment asks for a temperature that this model does not take; "
                 f"with 'send_temperature: false' it draws at its own, which the run records"
             ) from None
-        times = f", {attempt} times in a row" if attempt > 1 else ""
-        raise ModelFault(f"{said}{times}") from None
+        attempts = f" (the last of {attempt} attempts)" if attempt > 1 else ""
+        raise ModelFault(f"{said}{attempts}") from None
 
     def _advice(self, status: int | None) -> str:
         if status in {401, 403}:
