@@ -1,13 +1,8 @@
 """Expert trajectories of a small household, and servers that summarise them."""
 
 import contextlib
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-
 from openai_server import OpenAIServer
 
 from metaplan.core import ExpertStep, ExpertTrajectory, Task

@@ -138,8 +138,9 @@ def check_keys(config: RunConfig) -> None:
         summariser.served if summariser and config.trains_planner else None,
         prompted.served if prompted and "prompted" in config.evaluate.methods else None,
     ):
-        for url in served.urls if served else ():
-            api_key_for(url, served)
+        if served is not None:
+            for url in served.urls:
+                api_key_for(url, served)
 
 
 def check_inputs(config: RunConfig, benchmark: Benchmark) -> None:

@@ -1,13 +1,8 @@
 """Servers on loopback and clients for them."""
 
 import contextlib
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
-
 from openai_server import OpenAIServer
 
 from metaplan.models import ServedModel, ServedSettings

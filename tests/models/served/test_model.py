@@ -129,6 +129,14 @@ async def test_stop_strings_count_where_the_server_ignores_them(serve, client_of
     assert completion.finish_reason == "stop"
 
 
+async def test_more_stop_strings_than_openai_takes_all_count(serve, client_of):
+    server = serve("one two three")
+    stop = ("a", "b", "c", "d", " three")
+    [completion] = await client_of(server).complete(HELLO, Sampling(stop=stop))
+    assert server.requests[0]["stop"] == list(stop[:4])
+    assert completion.text == "one two"
+
+
 async def test_turns_of_an_episode_have_seeds_of_their_own_that_come_back(serve, client_of):
     server = serve()
     model = client_of(server)

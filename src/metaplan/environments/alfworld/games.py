@@ -86,7 +86,7 @@ SOURCES = (
             name="alfworld/json_2.1.3_tw-pddl.zip",
             holds="all games, newer grammar, with walkthroughs",
             url=f"{_RELEASES}/0.4.2/json_2.1.3_tw-pddl.zip",
-            # ALFWorld publishes no checksums: as several independent users recorded it.
+            # ALFWorld publishes no checksums: as several public repositories record it.
             size_bytes=36_507_267,
             sha256="5df77ea759f2211a4106082839ddbbb790f1ba4e7d097ed732cf453f72aa36cf",
         ),
