@@ -174,6 +174,15 @@ async def test_a_dead_endpoint_costs_no_answer_while_another_lives(
     assert len(alive.requests) == 20
 
 
+async def test_servers_that_all_hang_are_not_waited_for_again_and_again(serve, client_of, no_waits):
+    servers = [serve(fault=lambda *_: FAULTS["time-out"]) for _ in range(2)]
+    model = client_of(*servers, timeout_s=0.2)
+    requests = [model.complete(HELLO, Sampling(), session=str(at)) for at in range(12)]
+    outcomes = await asyncio.gather(*requests, return_exceptions=True)
+    assert all(isinstance(outcome, ModelFault) for outcome in outcomes)
+    assert sum(len(server.requests) for server in servers) < 2 * 12  # of 6 attempts each
+
+
 async def test_a_limit_of_rate_moves_nobody(serve, client_of, no_waits):
     limited = serve(fault=lambda number, _: error(429, "slow down") if number % 5 else None)
     other = serve()

@@ -101,6 +101,11 @@ class Balancer:
             finally:
                 endpoint.outstanding -= 1
 
+    @property
+    def all_down(self) -> bool:
+        """Whether no endpoint works."""
+        return all(endpoint.down for endpoint in self.endpoints)
+
     def _usable(self) -> list[Endpoint]:
         return [endpoint for endpoint in self.endpoints if endpoint.usable]
 

@@ -53,6 +53,7 @@ class RequestFault(Exception):
         status: HTTP status; None where there was no response.
         said: The body of a refusal.
         retry_after: Seconds that the server asks to be left alone.
+        timed_out: The server said nothing in time.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class RequestFault(Exception):
         status: int | None = None,
         said: str = "",
         retry_after: float | None = None,
+        timed_out: bool = False,
     ) -> None:
         super().__init__(what)
         self.what = what
@@ -70,6 +72,7 @@ class RequestFault(Exception):
         self.status = status
         self.said = said
         self.retry_after = retry_after
+        self.timed_out = timed_out
 
     @property
     def blames_endpoint(self) -> bool:
@@ -84,7 +87,7 @@ def fault_of(error: Exception, timeout_s: float) -> RequestFault:
     if isinstance(error, openai.APIStatusError):
         return _refused(error.status_code, error.response.text, error.response.headers)
     if isinstance(error, TimeoutError | openai.APITimeoutError):
-        return RequestFault(f"no answer within {timeout_s:g} s", Remedy.RETRY)
+        return RequestFault(f"no answer within {timeout_s:g} s", Remedy.RETRY, timed_out=True)
     cause = error.__cause__ or error
     return RequestFault(f"no connection ({type(cause).__name__}: {cause})", Remedy.RETRY)
 

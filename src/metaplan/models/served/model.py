@@ -146,7 +146,9 @@ class ServedModel:
                 try:
                     return await self._send(endpoint, body, n)
                 except RequestFault as fault:
-                    if fault.remedy is not Remedy.RETRY or attempt == attempts:
+                    # Each wait for servers that hang is a long one: the episode's retry is enough.
+                    hopeless = fault.timed_out and self._balancer.all_down
+                    if fault.remedy is not Remedy.RETRY or hopeless or attempt == attempts:
                         self._give_up(endpoint.url, fault, attempt)
                     wait = wait_s(attempt, fault.retry_after)
             await asyncio.sleep(wait)
