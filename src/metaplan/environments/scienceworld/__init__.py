@@ -16,6 +16,7 @@ from metaplan.environments.data import BenchmarkData
 from metaplan.environments.scienceworld.audit import audit
 from metaplan.environments.scienceworld.environment import LoadedExperiment
 from metaplan.environments.scienceworld.experts import solve
+from metaplan.environments.scienceworld.java import find_java
 from metaplan.environments.scienceworld.simulator import installed_version, simplifications
 from metaplan.environments.scienceworld.summarise import summarise
 from metaplan.environments.scienceworld.task_sets import (
@@ -67,6 +68,7 @@ def _text(folder: str, name: str) -> str:
 
 def _fingerprint(task_set: str) -> Mapping[str, str]:
     fold, _, paper = task_set.partition("@")
+    find_java()  # better missed now than by every worker
     facts = {
         "package": installed_version(),
         "jar": jar_checksum()[:16],

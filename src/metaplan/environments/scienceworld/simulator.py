@@ -44,6 +44,7 @@ VERSION = "1.2.3"
 """The version of the package ``scienceworld`` whose inside is known here."""
 
 JAVA_OPTIONS = (
+    "-Xms64m",
     "-Xmx512m",
     "-XX:+UseSerialGC",
     "-XX:-UsePerfData",
@@ -51,7 +52,7 @@ JAVA_OPTIONS = (
     "-XX:+UnlockExperimentalVMOptions",
     "-XX:hashCode=2",
 )
-"""Of the JVM: half a gigabyte of heap, enough for dozens of worlds; no chance but a world's."""
+"""Of the JVM: half a gigabyte of heap, enough for hundreds of worlds; no chance but a world's."""
 
 _SCRAMBLING = 0x5DEECE66D  # what java.util.Random does to a seed to get its state
 _OPEN_INSIDE = ("--add-opens=java.base/java.util=ALL-UNNAMED",)  # to see a random generator's state
@@ -318,6 +319,7 @@ class FastSimulator:
             self._shared.turn_to(self._world)
             _load(self._server, task_name, variation)
             self._shared.draw(luck)
+            getattr(self._server, "taskMaker_$eq")(None)  # all tasks there are: 10 MB, done with
             self._agent = self._server.agentInterface().get()
             description = self._server.getTaskDescription()
             seen = _read(self._agent.step("look around").toString())
