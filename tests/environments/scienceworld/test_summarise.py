@@ -247,6 +247,16 @@ def test_a_trajectory_without_deeds_is_refused_by_its_key():
         summarise(trajectory(walked("kitchen"), ("look around", "This room is the kitchen.")))
 
 
+@pytest.mark.parametrize(
+    "name", ["find-animal", "test-conductivity", "measure-melting-point-known-substance"]
+)
+def test_real_gold_paths_become_plans_without_problems(benchmark, task, name):
+    trajectory = benchmark.expert(task(name, 5))
+    plan = summarise(trajectory)
+    assert len(plan.steps) < len(trajectory.steps)
+    assert lint_plan(plan, benchmark.action_templates) == ()
+
+
 THINGS = st.sampled_from(["metal pot", "apple seed", "unknown substance b", "cup containing tea"])
 DEEDS = st.one_of(
     st.builds(picked, THINGS),

@@ -356,3 +356,43 @@ async def test_a_failure_is_tried_once_more_and_then_nothing_is_left_to_do():
         talk = after(talk, (said[-1], KITCHEN if said[-1] == "look around" else UNKNOWN))
     assert said.count("activate lamp") == 2
     assert said.count("wait") == 8
+
+
+PAINT = (
+    "Teleport to the art studio.",
+    "Pour the cup containing blue paint into the jug.",
+    "Pour the cup containing yellow paint into the jug.",
+    "Mix the jug.",
+    "Focus on the green paint.",
+)
+
+
+async def mean_reward(*steps, episodes=4, step_limit=60):
+    """In the real simulator, on making green paint, with the default settings."""
+    from metaplan.environments.scienceworld import LoadedExperiment
+
+    loaded = LoadedExperiment("chemistry-mix-paint-secondary-color", 0)
+    total = 0.0
+    for seed in range(episodes):
+        environment = loaded.make()
+        task, _, room = environment.reset().text.partition("\n\n")
+        talk = opening(*steps, task=task, room=room)
+        for _ in range(step_limit):
+            said = await reply(talk, FollowerSettings(), temperature=0.7, seed=seed)
+            chosen = said.partition("\nAction: ")[2]
+            result = environment.step(chosen)
+            talk = after(talk, (chosen, result.observation))
+            if result.terminated:
+                break
+        total += result.reward
+        environment.close()
+    return total / episodes
+
+
+async def test_in_the_real_simulator_reward_depends_on_the_plan():
+    pytest.importorskip("scienceworld")
+    good = await mean_reward(*PAINT)
+    without_mixing = await mean_reward(*PAINT[:3], *PAINT[4:])
+    without_plan = await mean_reward()
+    assert good > 0.7
+    assert good > without_mixing > without_plan
