@@ -95,6 +95,14 @@ def test_lora_with_muon_is_refused(tiny_model, sft_data, tmp_path):
         train_sft(tiny_model, sft_data, tmp_path / "m", settings)
 
 
+@pytest.mark.parametrize("kind", ["FSDP", "DeepSpeed"])
+def test_lora_with_sharded_weights_is_refused(kind, tiny_model, sft_data, tmp_path, monkeypatch):
+    monkeypatch.setenv(f"ACCELERATE_USE_{kind.upper()}", "true")  # as accelerate launch does
+    settings = SFT.model_copy(update={"lora": LoraSettings(r=2)})
+    with pytest.raises(ConfigError, match=rf"sharded weights \({kind}\).*8-gpu-ddp"):
+        train_sft(tiny_model, sft_data, tmp_path / "m", settings)
+
+
 def test_accumulated_batches_train_like_one_batch(sft, tiny_model, sft_data, tmp_path):
     split = SFT.model_copy(update={"per_device_batch_size": 2})
     result = train_sft(tiny_model, sft_data, tmp_path / "m", split)

@@ -44,7 +44,7 @@ def fit(
     from transformers import set_seed
 
     settings = job.settings
-    _check_devices()
+    _check_devices(settings)
     processes = PartialState(cpu=not torch.accelerator.is_available())
     with quiet():
         with processes.main_process_first():
@@ -90,11 +90,11 @@ def _require_extra() -> None:
         raise MissingDependencyError(error.name or "trl", "train") from error
 
 
-def _check_devices() -> None:
-    """Makes sure that a configuration of ``accelerate launch`` fits the machine.
+def _check_devices(settings: TrainingSettings) -> None:
+    """Makes sure that a configuration of ``accelerate launch`` fits the machine and the settings.
 
     Raises:
-        ConfigError: It is for more GPUs than there are.
+        ConfigError: It is for more GPUs than there are, or shards what can't be.
     """
     import torch
 
@@ -105,12 +105,23 @@ def _check_devices() -> None:
             f"the configuration of accelerate is for {wanted} GPU(s) and this machine has {there}: "
             f"name another one, or give a file of your own (runtime.accelerate)"
         )
+    if settings.lora and (shards := _shards()):
+        raise ConfigError(
+            f"lora can't be merged into sharded weights ({shards[0]}): name another configuration "
+            f"of accelerate, such as 1-gpu or 8-gpu-ddp (runtime.accelerate)"
+        )
+
+
+def _shards() -> list[str]:
+    """Who shards the weights, as ``accelerate launch`` tells its processes."""
+    kinds = ("FSDP", "DeepSpeed")
+    variables = {kind: f"ACCELERATE_USE_{kind.upper()}" for kind in kinds}
+    return [kind for kind in kinds if os.environ.get(variables[kind], "").lower() == "true"]
 
 
 def _devices(processes: int) -> str:
     """How the work is spread over devices, in words."""
-    shards = [kind for kind in ("FSDP", "DEEPSPEED") if os.environ.get(f"ACCELERATE_USE_{kind}")]
-    return " ".join([f"{processes} processes", *shards])
+    return " ".join([f"{processes} processes", *_shards()])
 
 
 def _dataset(examples: Sequence[Example], path: Path) -> Any:
@@ -250,7 +261,7 @@ def _trainer(
 ) -> Any:
     from trl import DPOTrainer, SFTTrainer
 
-    trainer = (DPOTrainer if isinstance(settings, DpoSettings) else SFTTrainer)(
+    return (DPOTrainer if isinstance(settings, DpoSettings) else SFTTrainer)(
         args=arguments,
         model=model,
         optimizers=(_optimizer(model, settings), None),
@@ -258,12 +269,6 @@ def _trainer(
         train_dataset=dataset,
         peft_config=_peft_config(settings.lora),
     )
-    if settings.lora and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
-        raise ConfigError(
-            "lora can't be merged from sharded weights: use it without FSDP/DeepSpeed "
-            "(runtime.accelerate: 1-gpu or 8-gpu-ddp)"
-        )
-    return trainer
 
 
 def _optimizer(model: Any, settings: TrainingSettings) -> Any:
