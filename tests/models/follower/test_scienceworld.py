@@ -396,3 +396,15 @@ async def test_in_the_real_simulator_reward_depends_on_the_plan():
     without_plan = await mean_reward()
     assert good > 0.7
     assert good > without_mixing > without_plan
+
+
+async def test_a_similar_name_is_tried_only_if_the_task_speaks_of_the_difference():
+    room = OUTSIDE.replace("dove egg", "yellow seed")
+    look = ("focus on red seed", UNKNOWN), ("look around", room)
+    step = "Focus on the red seed."
+    yellow = after(opening(step, task="Your task is to grow a yellow seed.", room=room), *look)
+    assert await action(yellow) == "focus on yellow seed"
+    other = after(opening(step, task="Your task is to grow a blue seed.", room=room), *look)
+    assert await action(other) == "teleport to kitchen"
+    water = after(opening("Focus on the salt water."), ("focus on salt water", UNKNOWN))
+    assert await action(after(water, ("look around", OUTSIDE))) != "focus on water"

@@ -93,11 +93,12 @@ class Names:
 
     def _similar(self, noun: str) -> str:
         """A thing of a similar name whose difference is the task's: "unknown substance h"."""
-        words = set(noun.split()) - _FILLING
-        similar = [
-            name
-            for name in self._memory.things()
-            if words & set(name.split())
-            and set(name.split()) - _FILLING - words <= self._words_of_task
-        ]
+        words = set(noun.split())
+        similar = []
+        for name in self._memory.things():
+            others = set(name.split())
+            different = others - words - _FILLING
+            # Different, but not less than the noun: salt water is not any water.
+            if words & others - _FILLING and different and different <= self._words_of_task:
+                similar.append(name)
         return self._chance.choice(similar) if similar else ""
