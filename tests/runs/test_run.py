@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from metaplan import load_recipe
 from metaplan.collection import collect
-from metaplan.core import RunError, Task, UserError
+from metaplan.core import ConfigError, RunError, Task, UserError
 from metaplan.episodes import SilentProgress
 from metaplan.exploration import explore, sample
 from metaplan.runs import (
@@ -241,3 +241,18 @@ def test_status_on_a_network_mount_is_a_file(run_copy: Path, monkeypatch):
     status = read_status(run_copy)
     assert status.episodes[0].missing == 0
     assert status.stages["explore"].result["episodes"] == status.episodes[0].episodes
+
+
+def test_a_missing_key_stops_a_run_before_it_begins_but_not_one_that_has_begun(
+    tiny_recipe: Path, tmp_path: Path, monkeypatch
+):
+    monkeypatch.delenv("SOME_KEY", raising=False)
+    prompted = "{served: {model: m, api_key_env: SOME_KEY}}"
+    settings = [f"prompted={prompted}", "evaluate.methods=[none, prompted]"]
+    with pytest.raises(ConfigError, match="SOME_KEY is not set"):
+        Run(load_recipe(tiny_recipe, settings), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    monkeypatch.setenv("SOME_KEY", "key")
+    Run(load_recipe(tiny_recipe, settings), tmp_path / "new").close()
+    monkeypatch.delenv("SOME_KEY")
+    Run(None, tmp_path / "new").close()

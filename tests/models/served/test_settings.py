@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from metaplan.core import ConfigError
 from metaplan.models import SERVED_OPERATIONAL, Sampling, ServedModel, ServedSettings
-from metaplan.models.served.settings import is_private
+from metaplan.models.served.settings import api_key_for, is_private
 
 HELLO = [{"role": "user", "content": "hi"}]
 
@@ -29,7 +29,7 @@ def settings(**fields):
 def test_private_hosts_need_no_key(url, monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     assert is_private(url)
-    ServedModel(settings(urls=(url,)))
+    assert api_key_for(url, settings(urls=(url,))) is None
 
 
 @pytest.mark.parametrize("url", ["https://api.openai.com/v1", "http://8.8.8.8/v1"])
@@ -38,9 +38,17 @@ def test_public_hosts_without_a_key_are_refused_before_any_work(url, monkeypatch
     monkeypatch.delenv("SOME_KEY", raising=False)
     assert not is_private(url)
     with pytest.raises(ConfigError, match=f"OPENAI_API_KEY is not set, and {url}"):
-        ServedModel(settings(urls=(url,)))
+        api_key_for(url, settings(urls=(url,)))
     with pytest.raises(ConfigError, match="SOME_KEY"):
-        ServedModel(settings(urls=(url,), api_key_env="SOME_KEY"))
+        api_key_for(url, settings(urls=(url,), api_key_env="SOME_KEY"))
+
+
+async def test_a_missing_key_is_an_error_each_time_the_model_is_asked(monkeypatch):
+    monkeypatch.delenv("SOME_KEY", raising=False)
+    model = ServedModel(settings(api_key_env="SOME_KEY"))
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="SOME_KEY is not set"):
+            await model.complete(HELLO, Sampling())
 
 
 async def test_the_key_for_openai_does_not_go_to_private_hosts(serve, client_of, monkeypatch):
@@ -62,7 +70,7 @@ async def test_a_key_with_a_line_end_works_and_a_broken_one_is_not_shown(
     for broken in ("tok\nen-1", "tökén-1"):
         monkeypatch.setenv("SOME_KEY", broken)
         with pytest.raises(ConfigError, match="SOME_KEY holds characters") as refusal:
-            client_of(server, api_key_env="SOME_KEY")
+            await client_of(server, api_key_env="SOME_KEY").complete(HELLO, Sampling())
         assert "en-1" not in str(refusal.value)
 
 

@@ -49,15 +49,12 @@ class ServedModel:
     """A chat model behind one or several OpenAI-compatible endpoints.
 
     Args:
-        settings: Which model, where, how patiently.
-
-    Raises:
-        ConfigError: A public endpoint and no key in the environment.
+        settings: Which model, where, how patiently. The key is read when the model is first asked;
+            `api_key_for` finds out before whether it is there.
     """
 
     def __init__(self, settings: ServedSettings) -> None:
         self.settings = settings
-        self._keys = {url: api_key_for(url, settings) for url in settings.urls}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connections: dict[str, Connection] = {}
         self._balancer = Balancer(())
@@ -109,7 +106,8 @@ class ServedModel:
         Raises:
             ModelFault: No usable answer in all attempts, or a refusal.
             ContextLimitError: The messages don't fit the model.
-            UserError: Key, model name or URL is wrong, or the model refuses the temperature.
+            UserError: Key, model name or URL is missing or wrong, or the model refuses the
+                temperature.
         """
         if messages[-1]["role"] == "assistant" and not self.can_continue:
             raise ConfigError(
@@ -180,12 +178,13 @@ class ServedModel:
         loop = asyncio.get_running_loop()
         if self._loop is loop:
             return
-        self._loop = loop
+        settings = self.settings
         self._connections = {
-            url: Connection(url, key, self.settings.timeout_s) for url, key in self._keys.items()
+            url: Connection(url, api_key_for(url, settings), settings.timeout_s)
+            for url in settings.urls
         }
-        limit = self.settings.max_in_flight
-        self._balancer = Balancer([Endpoint(url, limit) for url in self.settings.urls])
+        self._balancer = Balancer([Endpoint(url, settings.max_in_flight) for url in settings.urls])
+        self._loop = loop
 
     def _count(self, **more: int) -> None:
         before = self._usage.model_dump()
