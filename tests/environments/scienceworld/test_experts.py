@@ -3,7 +3,7 @@
 import pytest
 
 from metaplan.environments.scienceworld import experts
-from metaplan.environments.scienceworld.experts import teleporting
+from metaplan.environments.scienceworld.experts import as_prompted
 
 
 @pytest.mark.parametrize(
@@ -15,8 +15,7 @@ from metaplan.environments.scienceworld.experts import teleporting
         "test-conductivity",
         "lifespan-longest-lived",
         "use-thermometer",
-        "identify-life-stages-2",
-        "freeze",
+        "grow-plant",
     ],
 )
 def test_gold_paths_solve_their_tasks_with_actions_of_the_prompt(benchmark, task, name):
@@ -46,19 +45,23 @@ def test_a_damaged_trajectory_is_played_again(benchmark, task):
     assert kept.read_text("utf-8").endswith("}")
 
 
-def test_walks_become_one_teleport_to_where_they_lead():
+def test_deeds_are_respelt_in_actions_of_the_prompt():
     walk = [
+        "drop thermometer",
         "open door to hallway",
         "go to hallway",
         "open door to kitchen",
         "go to kitchen",
         "look around",
         "open cupboard",
+        "drop apple",
         "go to hallway",
     ]
-    assert teleporting(walk) == [
+    assert as_prompted(walk) == [
+        "drop thermometer",  # it does not say in which room
         "teleport to kitchen",
         "look around",
         "open cupboard",
+        "move apple to kitchen",
         "teleport to hallway",
     ]

@@ -23,7 +23,7 @@ async def attempt(environment):
         return str(fault)
 
 
-async def test_a_killed_jvm_voids_exactly_its_episodes(task, children):
+async def test_a_killed_jvm_voids_exactly_its_episodes(task, children, wait_until_gone):
     tasks = [task("boil", number) for number in range(8)]
     async with EnvironmentPool(2) as pool:
         environments = await begin(pool, tasks)
@@ -46,6 +46,8 @@ async def test_a_killed_jvm_voids_exactly_its_episodes(task, children):
         assert pool.processes == workers
         assert children(spared) == jvms[spared]
         assert children(doomed) != jvms[doomed]
+        left = [jvm for worker in workers for jvm in children(worker)]
+    assert wait_until_gone(left) == []
 
 
 async def test_a_worker_that_is_killed_takes_its_jvm_along(task, children, wait_until_gone):
@@ -58,11 +60,3 @@ async def test_a_worker_that_is_killed_takes_its_jvm_along(task, children, wait_
         with pytest.raises(EnvironmentFault, match="worker died"):
             await environment.step("look around")
         assert wait_until_gone(jvms) == []
-
-
-async def test_a_closed_pool_leaves_no_jvm(task, children, wait_until_gone):
-    async with EnvironmentPool(2) as pool:
-        await begin(pool, [task("boil", number) for number in range(4)])
-        jvms = [jvm for worker in pool.processes for jvm in children(worker)]
-        assert len(jvms) == 2
-    assert wait_until_gone(jvms) == []

@@ -1,9 +1,9 @@
 """Solved ScienceWorld tasks: the gold paths of the simulator's own expert.
 
 Only its actions are taken; they are done again in our environment, so that every observation is
-what an agent would have read. The expert walks from door to door, which the actions of Figure 10 do
-not have: walks become teleports. Computing a path takes seconds, so what was played is kept in the
-cache.
+what an agent would have read. The expert walks from door to door and drops things, which the
+actions of Figure 10 do not have: they are respelt, and where that fails, left as they are.
+Computing a path takes seconds, so what was played is kept in the cache.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from metaplan.environments.scienceworld.simulator import installed_version, simp
 from metaplan.environments.scienceworld.simulators import SIMULATORS
 from metaplan.environments.scienceworld.task_sets import identify, write_once
 
-__all__ = ["demonstrate", "play", "solve", "teleporting"]
+__all__ = ["as_prompted", "demonstrate", "play", "solve"]
 
 _ATTEMPTS = 5
 _GO = re.compile(r"go to (.+)")
+_DROP = re.compile(r"drop (.+)")
 _OPEN_DOOR = re.compile(r"open door to .+")
 _ALREADY_OPEN = re.compile(r"The .+ is already open\.")
 
@@ -62,7 +63,7 @@ def demonstrate(task: Task) -> ExpertTrajectory:
     best = 0.0
     for luck in range(_ATTEMPTS):
         path = SIMULATORS.engine.gold_path(*identify(task), luck)
-        for actions in (teleporting(path), path):
+        for actions in (as_prompted(path), path):
             trajectory = play(task, actions, "gold", luck)
             if trajectory.success:
                 return trajectory
@@ -104,19 +105,26 @@ def play(task: Task, actions: Sequence[str], source: str, luck: int = 0) -> Expe
     )
 
 
-def teleporting(actions: Sequence[str]) -> list[str]:
-    """The same actions with a teleport in place of each walk through open doors."""
-    quick: list[str] = []
-    arriving = False
+def as_prompted(actions: Sequence[str]) -> list[str]:
+    """The same deeds in actions of Figure 10: teleports for walks through open doors.
+
+    What is dropped is moved to the room, where the room is known.
+    """
+    spelt: list[str] = []
+    room, arriving = "", False
     for action in actions:
         if _OPEN_DOOR.fullmatch(action):
             continue
-        walk = _GO.fullmatch(action)
-        if walk and arriving:  # it only passed through the last room
-            quick.pop()
-        quick.append(f"teleport to {walk[1]}" if walk else action)
+        walk, drop = _GO.fullmatch(action), _DROP.fullmatch(action)
+        if walk:
+            room = walk[1]
+            if arriving:  # it only passed through the last room
+                spelt.pop()
+            spelt.append(f"teleport to {room}")
+        else:
+            spelt.append(f"move {drop[1]} to {room}" if drop and room else action)
         arriving = walk is not None
-    return quick
+    return spelt
 
 
 def _cached(name: str, variation: int) -> Path:

@@ -44,7 +44,7 @@ VERSION = "1.2.3"
 """The version of the package ``scienceworld`` whose inside is known here."""
 
 JAVA_OPTIONS = (
-    "-Xms64m",
+    "-Xms256m",
     "-Xmx512m",
     "-XX:+UseSerialGC",
     "-XX:-UsePerfData",
