@@ -2,10 +2,11 @@
 
     python benchmarks/scienceworld_speed.py [TASKS]
 
-Every task is played for 20 steps, by the same actions: random ones of those that the simulator
-calls valid, drawn before the clock starts. CPU is that of this process and of the JVM together.
-Both sides are warmed up first, since a JVM compiles while it runs; the cold numbers are shown too.
-Our steps do less, so that it takes more of them until the JVM has compiled what matters.
+Every task is played for 20 steps by the same actions on both sides: those of the expert (padded
+with looks around where it needs fewer), and random ones of those that the simulator calls valid,
+drawn before the clock starts. CPU is that of this process and of the JVM together. All tasks are
+played as often on both sides before the clock starts, since a JVM compiles while it runs; what the
+very first round costs is shown too.
 Then the memory of our JVM with 1, 4 and 16 worlds that take turns.
 """
 
@@ -14,19 +15,22 @@ import random
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from scienceworld import ScienceWorldEnv
 
+from metaplan.core import DataError, Task
 from metaplan.environments import get_benchmark
 from metaplan.environments.scienceworld.environment import LoadedExperiment
 from metaplan.environments.scienceworld.simulator import JAVA_OPTIONS, simplifications
 from metaplan.environments.scienceworld.simulators import SIMULATORS
+from metaplan.environments.scienceworld.task_sets import identify
 
 STEPS = 20
-WARM_UP_EPISODES = {"metaplan": 120, "stock": 20}
+WARM_UP_ROUNDS = 3
 WORLDS = (1, 4, 16)
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -57,6 +61,12 @@ class Clock:
         return result
 
 
+def expert_actions(task: Task) -> list[str]:
+    """The first steps of the expert."""
+    actions = [step.action for step in get_benchmark("scienceworld").expert(task).steps[:STEPS]]
+    return actions + ["look around"] * (STEPS - len(actions))
+
+
 def draw_actions(env: ScienceWorldEnv, name: str, variation: int, seed: int) -> list[str]:
     """Valid actions of a random walk that neither focuses nor resets."""
     rng = random.Random(seed)
@@ -84,7 +94,7 @@ def play_ours(clock: Clock, name: str, variation: int, actions: list[str]) -> No
 
 
 def play_stock(
-    clock: Clock, env: ScienceWorldEnv, name: str, variation: int, actions: list
+    env: ScienceWorldEnv, clock: Clock, name: str, variation: int, actions: list
 ) -> None:
     clock("load and reset", env.load, name, variation, simplifications(name))
     clock("load and reset", env.reset)
@@ -93,61 +103,71 @@ def play_stock(
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 30
-    by_type: dict[str, list[int]] = defaultdict(list)
-    for task in get_benchmark("scienceworld").tasks("test"):
-        by_type[task.task_type].append(int(task.source["variation"]))
-    rng = random.Random(0)
-    tasks = [(name, rng.choice(by_type[name])) for name in sorted(by_type)]
-    tasks = (tasks * (count // len(tasks) + 1))[:count]
-
+    tasks = choose_tasks(int(sys.argv[1]) if len(sys.argv) > 1 else 30)
     SIMULATORS.stop()
     begun = time.monotonic()
     jvm = SIMULATORS.engine.pid
     start_s, start_cpu_ms = time.monotonic() - begun, cpu_ms(jvm) - time.process_time() * 1000
     env = ScienceWorldEnv("", envStepLimit=10**9)
-    stock_jvm = env._gateway.java_process.pid
-    walks = [(name, variation, draw_actions(env, name, variation, 1)) for name, variation in tasks]
-    idle_mb = memory_mb(jvm)
-
-    rows: dict[str, dict[str, float]] = {}
-    for phase in ("cold", "warm"):
-        ours, stock = Clock(jvm), Clock(stock_jvm)
-        if phase == "warm":
-            for index in range(WARM_UP_EPISODES["metaplan"]):
-                play_ours(Clock(jvm), *walks[index % len(walks)])
-            for index in range(WARM_UP_EPISODES["stock"]):
-                play_stock(Clock(stock_jvm), env, *walks[index % len(walks)])
-        episodes = walks[:5] if phase == "cold" else walks
-        for walk in episodes:
-            play_ours(ours, *walk)
-        for walk in episodes:
-            play_stock(stock, env, *walk)
-        for part in ("load and reset", "20 steps"):
-            rows[f"{part}, {phase}"] = {
-                "metaplan": ours.spent[part] / len(episodes),
-                "stock": stock.spent[part] / len(episodes),
-            }
-    for phase in ("cold", "warm"):
-        parts = [rows[f"{part}, {phase}"] for part in ("load and reset", "20 steps")]
-        rows[f"episode, {phase}"] = {
-            side: sum(part[side] for part in parts) for side in ("metaplan", "stock")
-        }
-    print(f"{len(walks)} tasks, {STEPS} steps each; CPU ms an episode, Python and JVM together\n")
-    print(f"{'':<24}{'metaplan':>10}{'stock':>10}{'ratio':>8}")
-    for label, row in rows.items():
-        print(
-            f"{label:<24}{row['metaplan']:>10.1f}{row['stock']:>10.1f}"
-            f"{row['stock'] / row['metaplan']:>8.1f}"
-        )
-    print(f"\nour JVM: started in {start_s:.1f} s, {start_cpu_ms / 1000:.1f} s CPU")
+    print(f"{STEPS} steps each; CPU ms an episode, Python and JVM together\n")
+    print(f"{'':<42}{'metaplan':>10}{'stock':>10}{'ratio':>8}")
+    walks = [(*identify(task), actions) for task, actions in experts(tasks)]
+    compare("expert's actions", walks, jvm, env)
+    random_walks = [(name, at, draw_actions(env, name, at, 1)) for name, at, _ in walks]
+    compare("random valid actions", random_walks, jvm, env)
+    print(f"\n{len(walks)} tasks of {len({name for name, *_ in walks})} types")
+    print(f"our JVM: started in {start_s:.1f} s, {start_cpu_ms / 1000:.1f} s CPU")
     env.close()
-    report_memory(jvm, idle_mb, walks)
+    report_memory(walks)
 
 
-def report_memory(jvm: int, idle_mb: float, walks: list[tuple[str, int, list[str]]]) -> None:
+def choose_tasks(count: int) -> list[Task]:
+    """One of each type, in turn."""
+    by_type: dict[str, list[Task]] = defaultdict(list)
+    for task in get_benchmark("scienceworld").tasks("test"):
+        by_type[task.task_type].append(task)
+    rng = random.Random(0)
+    chosen = [rng.choice(by_type[name]) for name in sorted(by_type)]
+    return (chosen * (count // len(chosen) + 1))[:count]
+
+
+def experts(tasks: list[Task]) -> Iterator[tuple[Task, list[str]]]:
+    for task in tasks:
+        try:
+            yield task, expert_actions(task)
+        except DataError as error:
+            print(f"left out: {error}", file=sys.stderr)
+
+
+def compare(label: str, walks: list[tuple[str, int, list[str]]], jvm: int, env: Any) -> None:
+    """Prints the rows of one kind of actions."""
+    sides: dict[str, tuple[int, Callable[..., None]]] = {
+        "metaplan": (jvm, play_ours),
+        "stock": (env._gateway.java_process.pid, partial(play_stock, env)),
+    }
+    rows: dict[str, dict[str, float]] = defaultdict(dict)
+    for side, (pid, play) in sides.items():
+        for at in range(WARM_UP_ROUNDS + 1):
+            clock = Clock(pid)
+            for walk in walks:
+                play(clock, *walk)
+            each = {part: spent / len(walks) for part, spent in clock.spent.items()}
+            if at == 0:
+                rows["episode, first round"][side] = sum(each.values())
+        rows["load and reset"][side] = each["load and reset"]
+        rows["20 steps"][side] = each["20 steps"]
+        rows["episode"][side] = sum(each.values())
+    for part, row in rows.items():
+        print(
+            f"{label + ': ' + part:<42}{row['metaplan']:>10.1f}{row['stock']:>10.1f}"
+            f"{row['stock'] / row['metaplan']:>8.1f}",
+            flush=True,
+        )
+
+
+def report_memory(walks: list[tuple[str, int, list[str]]]) -> None:
     """Plays worlds by turns in fresh JVMs and prints what memory they take."""
-    print(f"memory with {' '.join(JAVA_OPTIONS)}: after the start {idle_mb:.0f} MB")
+    print(f"memory with {' '.join(JAVA_OPTIONS)}:")
     for worlds in WORLDS:
         SIMULATORS.stop()
         jvm = SIMULATORS.engine.pid
