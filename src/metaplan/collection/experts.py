@@ -35,15 +35,16 @@ def expert_trajectories(run: Run, tasks: Mapping[str, Task]) -> list[ExpertTraje
     known = run.store.trajectories()
     missing = [task for key, task in tasks.items() if key not in known]
     if missing:
-        run.wait(_ask_expert(run, missing, len(tasks)))
+        run.wait(_ask_expert(run, missing, [known[key] for key in tasks if key in known]))
         known = run.store.trajectories()
     return [known[key] for key in tasks]
 
 
-async def _ask_expert(run: Run, tasks: list[Task], total: int) -> None:
+async def _ask_expert(run: Run, tasks: list[Task], known: list[ExpertTrajectory]) -> None:
     pool = await run.pool()
-    solved = 0
-    with run.progress.track("expert trajectories", total, total - len(tasks)) as tracker:
+    solved = sum(trajectory.success for trajectory in known)
+    total = len(known) + len(tasks)
+    with run.progress.track("expert trajectories", total, len(known)) as tracker:
 
         async def ask(task: Task) -> None:
             nonlocal solved

@@ -65,6 +65,8 @@ def demonstrate(task: Task) -> ExpertTrajectory:
     best = 0.0
     for path_luck in range(_PATHS):
         path = SIMULATORS.engine.gold_path(*identify(task), path_luck)
+        if not path:
+            continue
         for luck, actions in product(range(_REPLAYS), (as_prompted(path), path)):
             trajectory = play(task, actions, "gold", luck)
             if trajectory.success:

@@ -26,7 +26,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
-from metaplan.core import EnvironmentFault, MissingDependencyError, UserError
+from metaplan.core import EnvironmentFault, MissingDependencyError, UserError, seed_from
 from metaplan.environments.scienceworld.java import find_java
 
 __all__ = [
@@ -195,7 +195,7 @@ class Jvm:
             return found
 
     def gold_path(self, task_name: str, variation: int, luck: int = 0) -> list[str]:
-        """The actions of the simulator's own expert; seconds of work.
+        """The actions of the simulator's own expert, none where it gives up; seconds of work.
 
         Raises:
             EnvironmentFault: The JVM is gone, or its expert failed.
@@ -205,7 +205,8 @@ class Jvm:
             self._shared.turn_to(World())
             _load(server, task_name, variation)
             self._shared.draw(luck)
-            return list(server.taskMaker().createGoldActions(task_name, variation, server)._1())
+            actions = list(server.taskMaker().createGoldActions(task_name, variation, server)._1())
+            return actions if server.getCompleted() else []
 
     @contextmanager
     def faults(self) -> Iterator[None]:
@@ -286,7 +287,7 @@ class _Shared:
     def draw(self, luck: int) -> None:
         """Lets chance go another way than the one that a task's variation has."""
         if luck:
-            self._random.setSeed(luck)
+            self._random.setSeed(seed_from(luck))  # small seeds begin with nearly equal numbers
 
 
 class FastSimulator:
