@@ -1,6 +1,6 @@
 """Solves ScienceWorld tasks of every type with the simulator's own expert.
 
-    python benchmarks/scienceworld_gold.py [VARIATIONS] [FOLD]
+    python benchmarks/scienceworld_gold.py [VARIATIONS] [FOLD] [TASK TYPE ...]
 
 Variations are taken evenly from the fold (train, dev, test; by default 5 of test). A task counts as
 solved if the reward is 1 and the simulator's own verdict is success. Nothing is read from the cache
@@ -19,12 +19,15 @@ from metaplan.environments.scienceworld.simulators import SIMULATORS
 def main() -> int:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     fold = sys.argv[2] if len(sys.argv) > 2 else "test"
+    wanted = sys.argv[3:]
     by_type = {}
     for task in get_benchmark("scienceworld").tasks(fold):
         by_type.setdefault(task.task_type, []).append(task)
     print(f"{'task type':<52}{'tasks':>6}{'solved':>8}{'reward':>8}{'steps':>7}{'s':>6}")
     unsolved = []
     for task_type, tasks in by_type.items():
+        if wanted and task_type not in wanted:
+            continue
         begun = time.monotonic()
         tasks.sort(key=lambda task: int(task.source["variation"]))
         chosen = [tasks[index * len(tasks) // count] for index in range(min(count, len(tasks)))]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -63,11 +62,12 @@ def demonstrate(task: Task) -> ExpertTrajectory:
         EnvironmentFault: The simulator broke.
     """
     best = 0.0
-    for path_luck in range(_PATHS):
-        path = SIMULATORS.engine.gold_path(*identify(task), path_luck)
-        if not path:
-            continue
-        for luck, actions in product(range(_REPLAYS), (as_prompted(path), path)):
+    paths: list[list[str]] = []
+    for luck in range(_REPLAYS):
+        if luck < _PATHS:
+            path = SIMULATORS.engine.gold_path(*identify(task), luck)
+            paths += [as_prompted(path), path]
+        for actions in paths:
             trajectory = play(task, actions, "gold", luck)
             if trajectory.success:
                 return trajectory

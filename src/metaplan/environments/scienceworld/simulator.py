@@ -195,7 +195,7 @@ class Jvm:
             return found
 
     def gold_path(self, task_name: str, variation: int, luck: int = 0) -> list[str]:
-        """The actions of the simulator's own expert, none where it gives up; seconds of work.
+        """The actions of the simulator's own expert; seconds of work.
 
         Raises:
             EnvironmentFault: The JVM is gone, or its expert failed.
@@ -205,8 +205,7 @@ class Jvm:
             self._shared.turn_to(World())
             _load(server, task_name, variation)
             self._shared.draw(luck)
-            actions = list(server.taskMaker().createGoldActions(task_name, variation, server)._1())
-            return actions if server.getCompleted() else []
+            return list(server.taskMaker().createGoldActions(task_name, variation, server)._1())
 
     @contextmanager
     def faults(self) -> Iterator[None]:
