@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from metaplan.core import EnvironmentFault, ExpertTrajectory, Task
+from metaplan.core import EnvironmentFault, ExpertTrajectory, MetaPlan, Task
 from metaplan.environments import Benchmark, Observation, Prompts, StepResult
 
 LOADS = []
@@ -84,6 +84,7 @@ BENCHMARK = Benchmark(
     tasks=tasks,
     load=load,
     expert=expert,
+    summarise=lambda trajectory: MetaPlan(steps=("Win.",)),
     action_templates=("win", "wait"),
     prompts=Prompts(
         instruction="{example}{task_instruction}", planner="{task}", collection="{task}"

@@ -194,8 +194,10 @@ class Jvm:
                 found[name] = {fold: list(getattr(server, ask)()) for fold, ask in _FOLDS.items()}
             return found
 
-    def gold_path(self, task_name: str, variation: int, luck: int = 0) -> list[str]:
-        """The actions of the simulator's own expert; seconds of work.
+    def gold_path(self, task_name: str, variation: int, luck: int = 0) -> tuple[list[str], bool]:
+        """The actions of the simulator's own expert, and whether they solved the task.
+
+        Seconds of work.
 
         Raises:
             EnvironmentFault: The JVM is gone, or its expert failed.
@@ -205,7 +207,8 @@ class Jvm:
             self._shared.turn_to(World())
             _load(server, task_name, variation)
             self._shared.draw(luck)
-            return list(server.taskMaker().createGoldActions(task_name, variation, server)._1())
+            actions = list(server.taskMaker().createGoldActions(task_name, variation, server)._1())
+            return actions, server.getCompleted()
 
     @contextmanager
     def faults(self) -> Iterator[None]:

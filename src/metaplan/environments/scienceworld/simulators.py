@@ -31,8 +31,8 @@ class Engine(Protocol):
     def variations(self) -> dict[str, dict[str, list[int]]]:
         """Task name to fold to the numbers of its variations."""
 
-    def gold_path(self, task_name: str, variation: int, luck: int = 0) -> list[str]:
-        """The actions of the simulator's own expert."""
+    def gold_path(self, task_name: str, variation: int, luck: int = 0) -> tuple[list[str], bool]:
+        """The actions of the simulator's own expert, and whether they solved the task."""
 
     def stop(self) -> None:
         """Ends it and its simulators."""

@@ -105,8 +105,13 @@ class StockEngine:
                 }
         return found
 
-    def gold_path(self, task_name: str, variation: int, luck: int = 0) -> list[str]:  # noqa: ARG002
-        """As `Jvm.gold_path`, with another luck every time.
+    def gold_path(
+        self,
+        task_name: str,
+        variation: int,
+        luck: int = 0,  # noqa: ARG002
+    ) -> tuple[list[str], bool]:
+        """As `Jvm.gold_path`, with another luck every time; the package does not tell failures.
 
         Raises:
             EnvironmentFault: The JVM is gone, or its expert failed.
@@ -115,7 +120,7 @@ class StockEngine:
         with simulator.faults():
             easier = simplifications(task_name)
             simulator.env.load(task_name, variation, easier, generateGoldPath=True)
-            return list(simulator.env.get_gold_action_sequence())
+            return list(simulator.env.get_gold_action_sequence()), True
 
     def stop(self) -> None:
         """Nothing to do: a stock simulator ends its JVM when nothing refers to it any more."""
