@@ -82,8 +82,8 @@ class _Connection:
                 else:
                     future.set_exception(EnvironmentFault(value))
         except (asyncio.IncompleteReadError, ConnectionError):
-            self.kill()
-            self._fault_all(_died(await self.process.wait()))
+            self.alive = False
+            self._fault_all(_died(await self._end()))
         except Exception as error:  # a class that can't be read here, for example
             self.kill()
             self._fault_all(f"the environment worker's answer can't be read: {error}")
@@ -135,15 +135,22 @@ class _Connection:
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
 
+    async def _end(self) -> int:
+        """The exit code; a process that does not end by itself is killed.
+
+        Not at once: a signal to a process that has just ended loses its exit code.
+        """
+        try:
+            async with asyncio.timeout(_CLOSE_WAIT_S):
+                return await self.process.wait()
+        except TimeoutError:
+            self.kill()
+            return await self.process.wait()
+
     async def close(self) -> None:
         self.alive = False
         self._writer.close()
-        try:
-            async with asyncio.timeout(_CLOSE_WAIT_S):
-                await self.process.wait()
-        except TimeoutError:
-            self.kill()
-            await self.process.wait()
+        await self._end()
         self._listener.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._listener
