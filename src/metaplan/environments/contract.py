@@ -8,11 +8,12 @@ benchmark is one `Benchmark` record.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, runtime_checkable
 
 from metaplan.core import ExpertTrajectory, MetaPlan, Task
 from metaplan.environments.data import BenchmarkData
+from metaplan.environments.texts import packaged_text
 
 __all__ = [
     "Benchmark",
@@ -102,6 +103,12 @@ class Prompts:
     instruction: str
     planner: str
     collection: str
+
+    @classmethod
+    def read(cls, package: str) -> Prompts:
+        """The three texts in a package's folder ``prompts``, one ``.txt`` file each."""
+        names = (prompt.name for prompt in fields(cls))
+        return cls(**{name: packaged_text(package, "prompts", name) for name in names})
 
 
 @dataclass(frozen=True, slots=True)

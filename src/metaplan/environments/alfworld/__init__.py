@@ -7,8 +7,6 @@ the data directory. Nothing of TextWorld is imported before a game needs it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from importlib import resources
 
 from metaplan.core import Task, digest
 from metaplan.environments.alfworld.audit import audit
@@ -27,6 +25,7 @@ from metaplan.environments.alfworld.games import (
 from metaplan.environments.alfworld.summarise import summarise
 from metaplan.environments.contract import Benchmark, Prompts, SetSize
 from metaplan.environments.data import BenchmarkData
+from metaplan.environments.texts import packaged_text
 
 __all__ = ["BENCHMARK", "STEP_LIMIT", "TASK_TYPES", "LoadedGame", "grammar_of", "respell"]
 
@@ -57,12 +56,7 @@ def _load(task: Task) -> LoadedGame:
 
 
 def _example(task: Task) -> str:
-    return _text("examples", task.task_type)
-
-
-@cache
-def _text(folder: str, name: str) -> str:
-    return (resources.files(__package__) / folder / f"{name}.txt").read_text("utf-8").strip()
+    return packaged_text(__name__, "examples", task.task_type)
 
 
 def _fingerprint(task_set: str) -> Mapping[str, str]:
@@ -80,11 +74,7 @@ BENCHMARK = Benchmark(
     expert=solve,
     summarise=summarise,
     action_templates=ACTION_TEMPLATES,
-    prompts=Prompts(
-        instruction=_text("prompts", "instruction"),
-        planner=_text("prompts", "planner"),
-        collection=_text("prompts", "collection"),
-    ),
+    prompts=Prompts.read(__name__),
     example=_example,
     step_limit=lambda task: STEP_LIMIT,  # noqa: ARG005 (the same for all tasks)
     fingerprint=_fingerprint,

@@ -7,8 +7,6 @@ Neither that package nor Java is touched before a task needs them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from importlib import resources
 
 from metaplan.core import Task, digest
 from metaplan.environments.contract import Benchmark, Prompts, SetSize
@@ -30,6 +28,7 @@ from metaplan.environments.scienceworld.task_sets import (
     list_tasks,
     step_limit,
 )
+from metaplan.environments.texts import packaged_text
 
 __all__ = ["BENCHMARK", "LoadedExperiment"]
 
@@ -61,9 +60,8 @@ def _load(task: Task) -> LoadedExperiment:
     return LoadedExperiment(*identify(task))
 
 
-@cache
-def _text(folder: str, name: str) -> str:
-    return (resources.files(__package__) / folder / f"{name}.txt").read_text("utf-8").strip()
+def _example(_task: Task) -> str:
+    return packaged_text(__name__, "examples", "experiment")  # one for all types
 
 
 def _fingerprint(task_set: str) -> Mapping[str, str]:
@@ -89,12 +87,8 @@ BENCHMARK = Benchmark(
     expert=solve,
     summarise=summarise,
     action_templates=ACTION_TEMPLATES,
-    prompts=Prompts(
-        instruction=_text("prompts", "instruction"),
-        planner=_text("prompts", "planner"),
-        collection=_text("prompts", "collection"),
-    ),
-    example=lambda task: _text("examples", "experiment"),  # noqa: ARG005 (one for all types)
+    prompts=Prompts.read(__name__),
+    example=_example,
     step_limit=step_limit,
     fingerprint=_fingerprint,
     data=BenchmarkData(sources=tuple(LISTS.values()), audit=audit),
