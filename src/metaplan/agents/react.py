@@ -7,7 +7,7 @@ benchmark's step limit and ends an episode after ten failing turns in a row.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -78,9 +78,23 @@ class Agent:
 
     def environment_fingerprint(self, benchmark: Benchmark, task: Task) -> str:
         """What shapes observations and rewards: the benchmark's part, limits, prompts."""
-        facts: Mapping[str, str] = benchmark.fingerprint(task.task_set)
+        return self.environment_fingerprints(benchmark, [task])[task.key]
+
+    def environment_fingerprints(
+        self, benchmark: Benchmark, tasks: Iterable[Task]
+    ) -> dict[str, str]:
+        """As `environment_fingerprint`, of many tasks, by key: a task set is read once."""
+        facts: dict[str, dict[str, str]] = {}
         prompts = "" if self.profile is PromptProfile.COMPACT else benchmark.prompts.instruction
-        return digest(dict(facts), benchmark.step_limit(task), self.profile, self.dialect, prompts)
+        prints = {}
+        for task in tasks:
+            if task.task_set not in facts:
+                facts[task.task_set] = dict(benchmark.fingerprint(task.task_set))
+            limit = benchmark.step_limit(task)
+            prints[task.key] = digest(
+                facts[task.task_set], limit, self.profile, self.dialect, prompts
+            )
+        return prints
 
     def check_placement(self, placement: Placement) -> None:
         """Refuses a placement that the model can't do.

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Literal
 
 from metaplan.collection.conversation import conversation_text
@@ -25,6 +23,7 @@ from metaplan.core import (
     seed_from,
 )
 from metaplan.environments import Benchmark
+from metaplan.environments.texts import packaged_text
 from metaplan.models import Completion, Sampling
 
 __all__ = ["Summariser"]
@@ -88,11 +87,12 @@ class Summariser:
             task=trajectory.task.instruction,
             conversation=conversation_text(trajectory, longest),
         )
+        extraction = packaged_text("metaplan.collection", "prompts", "extraction")
         attempts: list[Attempt] = []
         for temperature in self.temperatures:
             attempts.append(await self._ask("summary", prompt, temperature, trajectory, attempts))
             if _is_misformatted(attempts[-1]):
-                request = self._prompt(_extraction_template(), answer=attempts[-1].text)
+                request = self._prompt(extraction, answer=attempts[-1].text)
                 attempts.append(await self._ask("extraction", request, 0.0, trajectory, attempts))
             if _is_final(attempts[-1]):
                 break
@@ -141,8 +141,3 @@ def _is_final(attempt: Attempt) -> bool:
     """Whether it passes, or another temperature would not help."""
     kinds = {problem.kind for problem in attempt.problems}
     return attempt.unanswered or (not attempt.trouble and kinds <= {"too_complex"})
-
-
-@cache
-def _extraction_template() -> str:
-    return (resources.files(__package__) / "prompts" / "extraction.txt").read_text("utf-8").strip()

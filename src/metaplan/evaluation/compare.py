@@ -95,10 +95,11 @@ def _export(run: Run, method: str, split: str, tasks: Mapping[str, Task], plans:
 
 def _specs(run: Run, agent: Agent, tasks: Mapping[str, Task], plans: Plans) -> list[EpisodeSpec]:
     acting = agent.fingerprint
+    environments = agent.environment_fingerprints(run.benchmark, tasks.values())
     return [
         EpisodeSpec(
             task=tasks[key],
-            environment=agent.environment_fingerprint(run.benchmark, tasks[key]),
+            environment=environments[key],
             plan=plan,
             placement=run.config.agent.placement if plan else None,
             agent=acting,

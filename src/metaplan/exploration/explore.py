@@ -56,9 +56,7 @@ def explore(run: Run, samples: Mapping[str, Sequence[PlanSample]]) -> list[PlanS
         tasks,
         episodes_per_plan=config.episodes_per_plan,
         placement=run.config.agent.placement,
-        environments={
-            key: agent.environment_fingerprint(run.benchmark, task) for key, task in tasks.items()
-        },
+        environments=agent.environment_fingerprints(run.benchmark, tasks.values()),
         agent=agent.fingerprint,
     )
     with run.stage("explore") as result:

@@ -35,6 +35,11 @@ def open_planner(run: Run, planner: Path | PromptedConfig) -> Planner:
         UserError: The LLM's key is missing, or the directory holds no planner.
     """
     if isinstance(planner, PromptedConfig):
-        return Planner(ServedModel(planner.served), run.prompted_prompt)
+        prompt = PlannerPrompt(
+            template=run.benchmark.prompts.planner,
+            dialect=run.config.planner.dialect,
+            max_tokens=planner.max_tokens,
+        )
+        return Planner(ServedModel(planner.served), prompt)
     model = LocalModel(planner, max_batch=run.config.planner.max_batch)
     return Planner(model, PlannerPrompt.load(planner))

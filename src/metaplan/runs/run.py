@@ -218,16 +218,6 @@ class Run:
             max_tokens=settings.max_tokens,
         )
 
-    @cached_property
-    def prompted_prompt(self) -> PlannerPrompt:
-        """How the LLM of method ``prompted`` is asked: the paper's prompt, zero-shot."""
-        settings = self.config.prompted
-        return PlannerPrompt(
-            template=self.benchmark.prompts.planner,
-            dialect=self.config.planner.dialect,
-            max_tokens=settings.max_tokens if settings else 512,
-        )
-
     @property
     def datasets(self) -> Path:
         """Where training data and exports go."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from metaplan.core import Task, digest
 from metaplan.episodes import for_each, retried
-from metaplan.models import ServedModel, weights_digest
+from metaplan.models import weights_digest
 from metaplan.planners import PlannerPrompt, PlanSample
 from metaplan.recipes import PromptedConfig
 from metaplan.runs.faults import naming
@@ -85,6 +85,6 @@ def sample_plans(
 def _writer(run: Run, planner: Path | PromptedConfig) -> list[object]:
     """What shapes a planner's plans, without loading it."""
     if isinstance(planner, PromptedConfig):
-        prompt, model = run.prompted_prompt, ServedModel(planner.served).fingerprint
-        return [dict(model), prompt.model_dump(mode="json")]
+        prompted = open_planner(run, planner)  # nothing is loaded, nobody is asked
+        return [dict(prompted.model.fingerprint), prompted.prompt.model_dump(mode="json")]
     return [weights_digest(planner), PlannerPrompt.load(planner).model_dump(mode="json")]
