@@ -15,7 +15,7 @@ import pytest
 from metaplan.core import EnvironmentFault, Task
 from metaplan.environments import get_benchmark
 from metaplan.episodes import EnvironmentPool
-from metaplan.episodes.worker import FRAME_HEADER, serve
+from metaplan.episodes.executors.process import FRAME_HEADER, serve
 
 
 def shaky_task(number: int = 0, **source: str) -> Task:
@@ -172,7 +172,7 @@ PARENT = """
 import asyncio
 from metaplan.core import Task
 from metaplan.episodes import EnvironmentPool
-from metaplan.episodes.worker import FRAME_HEADER, serve
+from metaplan.episodes.executors.process import FRAME_HEADER, serve
 
 async def main():
     async with EnvironmentPool(2) as pool:

@@ -23,6 +23,7 @@ from metaplan.core import (
     Dialect,
     EnvironmentFault,
     Episode,
+    EpisodeCancelled,
     EpisodeSpec,
     ModelFault,
     Placement,
@@ -141,6 +142,8 @@ async def run_episode(
         stop_reason = StopReason.CONTEXT_LIMIT
     except ModelFault as fault:
         stop_reason, cause = StopReason.MODEL_ERROR, str(fault)
+    except EpisodeCancelled as fault:
+        stop_reason, cause = StopReason.CANCELLED, str(fault)
     except EnvironmentFault as fault:
         stop_reason, cause = StopReason.ENVIRONMENT_ERROR, str(fault)
     return state.episode(stop_reason, cause, duration_s=time.monotonic() - started)

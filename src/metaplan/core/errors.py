@@ -11,6 +11,7 @@ __all__ = [
     "ContextLimitError",
     "DataError",
     "EnvironmentFault",
+    "EpisodeCancelled",
     "MetaplanError",
     "MissingDependencyError",
     "ModelFault",
@@ -61,6 +62,10 @@ class PlanParseError(MetaplanError):
 
 class EnvironmentFault(MetaplanError):
     """An environment broke (not the agent's doing): the episode is void."""
+
+
+class EpisodeCancelled(EnvironmentFault):
+    """An episode was cut off through no fault of its own, such as another's on its worker."""
 
 
 class ModelFault(MetaplanError):
