@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -59,20 +58,6 @@ def test_an_episode_counts_once_whatever_comes_later(tmp_path):
         assert store.status().episodes[0].episodes == 1
 
 
-def test_void_attempts_are_counted_by_cause_and_enter_no_mean(tmp_path):
-    with RunStore(tmp_path) as store:
-        store.add_episode(episode(1, reward=1.0), "explore")
-        for number in (2, 2, 3):
-            void = episode(
-                number, reward=0.0, stop_reason=StopReason.MODEL_ERROR, cause=f"outage {number}"
-            )
-            store.add_episode(void, "explore")
-        status = store.status()
-        assert store.finished_keys() == {episode(1).key}
-        assert (status.episodes[0].episodes, status.episodes[0].reward) == (1, 1.0)
-        assert status.void == {"model_error: outage 2": 2, "model_error: outage 3": 1}
-
-
 def test_a_failed_transaction_leaves_nothing_of_itself(tmp_path):
     with RunStore(tmp_path) as store:
         plan = MetaPlan(steps=("a",))
@@ -84,18 +69,6 @@ def test_a_failed_transaction_leaves_nothing_of_itself(tmp_path):
         assert store.plan(plan.key) is None
         store.add_plan_samples("planner", [good])
         assert store.plan_samples("planner") == {"t": [good]}
-
-
-def test_status_says_what_is_missing_and_how_fast_it_goes(tmp_path):
-    with RunStore(tmp_path) as store:
-        assert store.status().rate == 0.0
-        store.set_missing("explore", 5)
-        for number in range(3):
-            time.sleep(0.02)
-            store.add_episode(episode(number), "explore")
-        (summary,) = store.status().episodes
-        assert (summary.episodes, summary.missing) == (3, 2)
-        assert 3 / 2.0 < store.status().rate < 3 / 0.06
 
 
 def test_two_processes_can_not_run_in_one_directory(tmp_path):
@@ -158,7 +131,7 @@ def filled(directory):
             ),
             "damaged or no run's database",
         ),
-        (lambda path: set_version(path, 99), "format 99, this Metaplan reads up to 2"),
+        (lambda path: set_version(path, 99), "format 99, this Metaplan reads up to 3"),
     ],
     ids=["garbage", "truncated", "scrambled", "newer"],
 )
@@ -184,17 +157,44 @@ def set_version(path, version):
     connection.close()
 
 
-def test_a_file_of_the_first_format_is_read_and_gets_what_is_new_when_written_to(tmp_path):
-    path = filled(tmp_path)
-    connection = sqlite3.connect(path)
-    connection.execute("DROP TABLE completions")
-    connection.close()
-    set_version(path, 1)
-    with RunStore(tmp_path, read_only=True) as store:
+@pytest.fixture
+def older(tmp_path):
+    """Makes a file as an older Metaplan would have left it."""
+
+    def make(version):
+        path = filled(tmp_path)
+        connection = sqlite3.connect(path)
+        connection.execute("DROP INDEX episodes_summed_up")
+        connection.execute("ALTER TABLE stages DROP COLUMN began_at")
+        for table in ("voids", "plan_samples"):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN prompt_tokens")
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN completion_tokens")
+        if version == 1:
+            connection.execute("DROP TABLE completions")
+        connection.execute("INSERT INTO stages VALUES ('explore', 2.0, '{}')")
+        connection.execute("INSERT INTO voids VALUES ('k', 't', 'model_error', 'outage', 0.0)")
+        connection.commit()
+        connection.close()
+        set_version(path, version)
+        return tmp_path
+
+    return make
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_file_of_an_older_format_is_read_and_gets_what_is_new_when_written_to(older, version):
+    directory = older(version)
+    with RunStore(directory, read_only=True) as store:
         assert len(store.finished_keys()) == 40
-    with RunStore(tmp_path) as store:
+        before = store.status()
+    with RunStore(directory) as store:
         store.add_completion("request", Completion(text="answer"))
         assert len(store.finished_keys()) == 40
+        after = store.status()
+    assert before.stages["explore"].seconds == 2.0
+    assert before.void_attempts == 1
+    at_work = {"at": 0.0, "running": None}
+    assert before.model_copy(update=at_work) == after.model_copy(update=at_work)
 
 
 def test_the_answer_to_a_request_is_kept_as_it_came_first(tmp_path):

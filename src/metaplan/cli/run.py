@@ -14,7 +14,6 @@ from metaplan.cli.status import print_status
 from metaplan.pipeline import run_mpo
 from metaplan.recipes import RunConfig, load_recipe
 from metaplan.reports import differences_table, load_results, results_table
-from metaplan.runs import read_status
 
 __all__ = ["Out", "Recipe", "Settings", "do", "run"]
 
@@ -55,7 +54,7 @@ def do(config: RunConfig | None, out: Path, *, until: str = "report") -> None:
     console.print(f"run directory: {out}", markup=False, highlight=False, soft_wrap=True)
     run_mpo(config, out, TerminalProgress(console), until=until)
     if until not in {"evaluate", "report"}:
-        print_status(read_status(out), str(out))
+        print_status(out)
         return
     found = load_results(out)
     results().print(results_table(found))

@@ -1,12 +1,14 @@
 """Runs episodes at scale: worker processes, scheduling, retries, a durable store, exact resume."""
 
 from metaplan.episodes.concurrency import for_each, retried
+from metaplan.episodes.database import RunningProcess, running_process
 from metaplan.episodes.filesystem import is_network_mount
 from metaplan.episodes.pool import EnvironmentPool, RemoteEnvironment
 from metaplan.episodes.progress import Progress, SilentProgress, Tracker
 from metaplan.episodes.retry import RetryPolicy
 from metaplan.episodes.scheduler import EpisodeRunner, EpisodesDone
-from metaplan.episodes.store import EpisodeSummary, RunStatus, RunStore
+from metaplan.episodes.status import EpisodeSummary, Rates, RunStatus, SlowTask, VoidCause
+from metaplan.episodes.store import RunStore
 
 __all__ = [
     "EnvironmentPool",
@@ -14,13 +16,18 @@ __all__ = [
     "EpisodeSummary",
     "EpisodesDone",
     "Progress",
+    "Rates",
     "RemoteEnvironment",
     "RetryPolicy",
     "RunStatus",
     "RunStore",
+    "RunningProcess",
     "SilentProgress",
+    "SlowTask",
     "Tracker",
+    "VoidCause",
     "for_each",
     "is_network_mount",
     "retried",
+    "running_process",
 ]

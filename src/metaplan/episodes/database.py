@@ -9,14 +9,15 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from metaplan.core import RunError
+from metaplan.core import Record, RunError
 from metaplan.episodes.filesystem import is_network_mount
 
-__all__ = ["SCHEMA_VERSION", "Database"]
+__all__ = ["SCHEMA_VERSION", "Database", "RunningProcess", "running_process"]
 
 # One entry a format: what it added to the one before. A file of an older format gets the rest when
 # it is opened for writing.
@@ -49,8 +50,32 @@ CREATE TABLE voids (
 );
 """,
     "CREATE TABLE completions (request TEXT PRIMARY KEY, record TEXT NOT NULL);",
+    # What `status` adds up is in one index: the table itself is mostly turns.
+    """
+ALTER TABLE stages ADD COLUMN began_at REAL;
+ALTER TABLE voids ADD COLUMN prompt_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE voids ADD COLUMN completion_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE plan_samples ADD COLUMN prompt_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE plan_samples ADD COLUMN completion_tokens INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX episodes_summed_up ON episodes (
+    purpose, task_key, reward, success, steps, prompt_tokens, completion_tokens, duration_s
+);
+""",
 )
 SCHEMA_VERSION = len(_FORMATS)
+
+# How a file of an older format looks to who only reads it: as if it had what came later. One entry
+# a format, as above.
+_VIEWS = (
+    "",
+    "CREATE TEMP VIEW completions AS SELECT '' AS request, '{}' AS record WHERE 0;",
+    """
+CREATE TEMP VIEW stages AS SELECT rowid, *, NULL AS began_at FROM main.stages;
+CREATE TEMP VIEW voids AS SELECT *, 0 AS prompt_tokens, 0 AS completion_tokens FROM main.voids;
+CREATE TEMP VIEW plan_samples AS
+    SELECT *, 0 AS prompt_tokens, 0 AS completion_tokens FROM main.plan_samples;
+""",
+)
 
 
 class Database:
@@ -144,6 +169,8 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
                 connection.executescript(
                     f"BEGIN;{missing}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
                 )
+        elif version < SCHEMA_VERSION:
+            connection.executescript("".join(_VIEWS[version:]))
     except sqlite3.DatabaseError as error:
         connection.close()
         raise _unusable(path, error) from None
@@ -202,6 +229,40 @@ def _unusable(path: Path, error: sqlite3.Error) -> RunError:
     )
 
 
+class RunningProcess(Record):
+    """Who is at work in a run directory.
+
+    Attributes:
+        pid: Its number, on the machine where it runs; None where it is not known.
+        since: Unix time of its start.
+    """
+
+    pid: int | None
+    since: float
+
+
+def running_process(directory: Path) -> RunningProcess | None:
+    """Who holds a run's lock; None where nobody does.
+
+    Asks the kernel, for a process that was killed leaves its number behind.
+    """
+    try:
+        descriptor = os.open(directory / "run.lock", os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        written = os.read(descriptor, 20).decode(errors="replace").strip()
+        pid = int(written) if written.isdigit() else None
+        return RunningProcess(pid=pid, since=os.fstat(descriptor).st_mtime)
+    except OSError:  # a file system without locks
+        return None
+    finally:
+        os.close(descriptor)
+    return None
+
+
 def _take_lock(directory: Path) -> int:
     """Takes the run's lock; the kernel frees it when the process ends, however it ends."""
     path = directory / "run.lock"
@@ -211,7 +272,7 @@ def _take_lock(directory: Path) -> int:
     except OSError as error:
         raise RunError(f"can't run in {directory}: {error.strerror} ({error.filename})") from None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock_soon(descriptor)
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())
     except BlockingIOError:
@@ -225,3 +286,20 @@ def _take_lock(directory: Path) -> int:
         os.close(descriptor)
         raise RunError(f"can't lock {path}: {error.strerror}") from None
     return descriptor
+
+
+def _lock_soon(descriptor: int) -> None:
+    """Takes a lock; `running_process` may hold it for a moment, to find out whether it is free.
+
+    Raises:
+        BlockingIOError: Another process has it.
+    """
+    for wait_s in (0.01, 0.04, 0.15, None):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if wait_s is None:
+                raise
+            time.sleep(wait_s)
+        else:
+            return

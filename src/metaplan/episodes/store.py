@@ -16,61 +16,21 @@ from metaplan.core import (
     ExpertTrajectory,
     MetaPlan,
     Placement,
-    Record,
     StopReason,
     Task,
     Turn,
 )
 from metaplan.episodes.database import Database
-from metaplan.models import Completion
+from metaplan.episodes.status import RunStatus, StageStatus, read_run_status, read_stages
+from metaplan.models import Completion, Usage
 from metaplan.planners import PlanSample
 
-__all__ = ["EpisodeSummary", "RunStatus", "RunStore", "StageStatus"]
+__all__ = ["RunStore"]
 
 _EPISODE_COLUMNS = (
     "key, round, task_key, environment, plan_key, placement, agent, repetition, reward, success, "
     "stop_reason, prompt_tokens, completion_tokens, duration_s, turns"
 )
-
-
-class EpisodeSummary(Record):
-    """What the finished episodes of one purpose add up to; means are per episode.
-
-    Attributes:
-        missing: Of those that were planned last, how many are not finished.
-    """
-
-    purpose: str
-    episodes: int
-    missing: int = 0
-    reward: float
-    success: float
-    steps: float
-    prompt_tokens: int
-    completion_tokens: int
-
-
-class StageStatus(Record):
-    """How far a stage is: `result` is None while it is not finished."""
-
-    seconds: float
-    result: dict[str, Any] | None
-
-
-class RunStatus(Record):
-    """How a run is doing.
-
-    Attributes:
-        at: Unix time of this status.
-        rate: Episodes per second, of the last minute in which any finished; 0 before the first.
-        void: Attempts that came to nothing, by cause.
-    """
-
-    at: float
-    stages: dict[str, StageStatus]
-    episodes: tuple[EpisodeSummary, ...]
-    rate: float
-    void: dict[str, int]
 
 
 class RunStore:
@@ -87,6 +47,7 @@ class RunStore:
 
     def __init__(self, directory: Path, *, read_only: bool = False) -> None:
         self._database = Database(directory, read_only=read_only)
+        self._epoch = time.time() - time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -97,6 +58,10 @@ class RunStore:
     def close(self) -> None:
         """Closes the file and gives up the lock. Safe to call twice."""
         self._database.close()
+
+    def _now(self) -> float:
+        """Unix time, as it would be if nobody had set the clock since this store was opened."""
+        return self._epoch + time.monotonic()
 
     # -- facts and stages
 
@@ -115,9 +80,9 @@ class RunStore:
         """Notes that a stage is under way; also one that was finished, for a run may grow."""
         self._database.write(
             (
-                "INSERT INTO stages (name, seconds) VALUES (?, 0) "
-                "ON CONFLICT (name) DO UPDATE SET result = NULL",
-                (name,),
+                "INSERT INTO stages (name, seconds, began_at) VALUES (?, 0, ?) "
+                "ON CONFLICT (name) DO UPDATE SET result = NULL, began_at = excluded.began_at",
+                (name, self._now()),
             )
         )
 
@@ -135,21 +100,11 @@ class RunStore:
 
     def stages(self) -> dict[str, StageStatus]:
         """How far each stage is, in the order in which they began."""
-        rows = self._database.read("SELECT name, seconds, result FROM stages ORDER BY rowid")
-        return {
-            name: StageStatus(seconds=seconds, result=json.loads(result) if result else None)
-            for name, seconds, result in rows
-        }
+        return read_stages(self._database)
 
     def status(self) -> RunStatus:
         """How the run is doing."""
-        return RunStatus(
-            at=time.time(),
-            stages=self.stages(),
-            episodes=tuple(self._summaries()),
-            rate=self._recent_rate(),
-            void=self.void_causes(),
-        )
+        return read_run_status(self._database)
 
     # -- tasks and experts
 
@@ -197,23 +152,31 @@ class RunStore:
                 sample.index,
                 plan.key if plan else None,
                 sample.raw,
+                sample.usage.prompt_tokens,
+                sample.usage.completion_tokens,
             )
             statements.append(
-                ("INSERT OR REPLACE INTO plan_samples VALUES (?, ?, ?, ?, ?)", values)
+                ("INSERT OR REPLACE INTO plan_samples VALUES (?, ?, ?, ?, ?, ?, ?)", values)
             )
         self._database.write(*statements)
 
     def plan_samples(self, planner: str) -> dict[str, list[PlanSample]]:
         """A planner's samples by task key, in the order of their indices."""
         rows = self._database.read(
-            "SELECT task_key, number, raw, record FROM plan_samples LEFT JOIN plans "
-            "ON plan_key = key WHERE planner = ? ORDER BY task_key, number",
+            "SELECT task_key, number, raw, record, prompt_tokens, completion_tokens "
+            "FROM plan_samples LEFT JOIN plans ON plan_key = key WHERE planner = ? "
+            "ORDER BY task_key, number",
             planner,
         )
         samples: dict[str, list[PlanSample]] = {}
-        for task_key, number, raw, record in rows:
-            plan = MetaPlan.model_validate_json(record) if record else None
-            sample = PlanSample(task_key=task_key, index=number, plan=plan, raw=raw)
+        for task_key, number, raw, record, prompt_tokens, completion_tokens in rows:
+            sample = PlanSample(
+                task_key=task_key,
+                index=number,
+                plan=MetaPlan.model_validate_json(record) if record else None,
+                raw=raw,
+                usage=Usage(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens),
+            )
             samples.setdefault(task_key, []).append(sample)
         return samples
 
@@ -249,15 +212,17 @@ class RunStore:
                 episode.task_key,
                 episode.stop_reason,
                 episode.cause,
-                time.time(),
+                self._now(),
+                episode.prompt_tokens,
+                episode.completion_tokens,
             )
-            self._database.write(("INSERT INTO voids VALUES (?, ?, ?, ?, ?)", values))
+            self._database.write(("INSERT INTO voids VALUES (?, ?, ?, ?, ?, ?, ?)", values))
             return
         values = (
             episode.key, purpose, episode.round, episode.task_key, episode.environment,
             episode.plan_key, episode.placement, episode.agent, episode.repetition,
             episode.reward, episode.success, episode.stop_reason, episode.steps,
-            episode.prompt_tokens, episode.completion_tokens, episode.duration_s, time.time(),
+            episode.prompt_tokens, episode.completion_tokens, episode.duration_s, self._now(),
             json.dumps([turn.model_dump() for turn in episode.turns]),
         )  # fmt: skip
         slots = ", ".join("?" * len(values))
@@ -267,15 +232,19 @@ class RunStore:
         """Keys of all finished episodes."""
         return {key for (key,) in self._database.read("SELECT key FROM episodes")}
 
-    def set_missing(self, purpose: str, missing: int) -> None:
+    def set_missing(self, purpose: str, missing: int, *, at_most: int | None = None) -> None:
         """Notes how many episodes are about to be played, so that `status` can say what is left.
 
         Args:
             purpose: As in `add_episode`.
             missing: Planned episodes that are not finished.
+            at_most: Where more may be planned later: most episodes still to play, these included.
         """
-        self.set_fact(f"target/{purpose}", self._count(purpose) + missing)
-        self.set_fact("playing since", time.time())
+        done = self._count(purpose)
+        self.set_fact(f"target/{purpose}", done + missing)
+        self.set_fact(f"at most/{purpose}", None if at_most is None else done + at_most)
+        ((row,),) = self._database.read("SELECT MAX(rowid) FROM episodes")
+        self.set_fact("playing since row", [row or 0, self._now()])
 
     def _count(self, purpose: str) -> int:
         rows = self._database.read("SELECT COUNT(*) FROM episodes WHERE purpose = ?", purpose)
@@ -306,28 +275,6 @@ class RunStore:
         )
         return [key for (key,) in rows]
 
-    def _summaries(self) -> list[EpisodeSummary]:
-        """Counts and means of the finished episodes, per purpose."""
-        rows = self._database.read(
-            "SELECT purpose, COUNT(*), AVG(reward), AVG(success), AVG(steps), SUM(prompt_tokens), "
-            "SUM(completion_tokens) FROM episodes GROUP BY purpose ORDER BY MIN(rowid)"
-        )
-        return [
-            EpisodeSummary(
-                purpose=purpose,
-                episodes=episodes,
-                missing=max((self.fact(f"target/{purpose}") or 0) - episodes, 0),
-                reward=reward,
-                success=success,
-                steps=steps,
-                prompt_tokens=prompt_tokens,
-                completion_tokens=completion_tokens,
-            )
-            for (
-                purpose, episodes, reward, success, steps, prompt_tokens, completion_tokens
-            ) in rows
-        ]  # fmt: skip
-
     def void_causes(self) -> dict[str, int]:
         """How many attempts came to nothing, by stop reason and cause."""
         return dict(
@@ -336,13 +283,6 @@ class RunStore:
                 "GROUP BY 1 ORDER BY 2 DESC, 1"
             )
         )
-
-    def _recent_rate(self, window_s: float = 60.0) -> float:
-        """Episodes per second: of the last minute before the newest one, without pauses."""
-        ((newest,),) = self._database.read("SELECT MAX(finished_at) FROM episodes")
-        since = max(self.fact("playing since") or 0.0, (newest or 0.0) - window_s)
-        rows = self._database.read("SELECT COUNT(*) FROM episodes WHERE finished_at > ?", since)
-        return float(rows[0][0]) / (newest - since) if newest and newest > since else 0.0
 
 
 def _episode(row: tuple[Any, ...]) -> Episode:

@@ -21,7 +21,7 @@ from metaplan.core import (
     fill,
     seed_from,
 )
-from metaplan.models import ChatModel, LocalModel, Message, Sampling
+from metaplan.models import ChatModel, LocalModel, Message, Sampling, Usage
 
 __all__ = ["PlanSample", "Planner", "PlannerPrompt", "load_planner"]
 
@@ -92,12 +92,14 @@ class PlanSample(Record):
         index: Which of the M samples; 0 ≤ index < M.
         plan: None where the completion holds no readable plan.
         raw: The completion as it came.
+        usage: Its tokens.
     """
 
     task_key: str
     index: int = Field(ge=0)
     plan: MetaPlan | None
     raw: str
+    usage: Usage = Usage()
 
 
 class Planner:
@@ -155,7 +157,13 @@ class Planner:
                 plan = MetaPlan.parse(completion.text)
             except PlanParseError:
                 plan = None
-            return PlanSample(task_key=task.key, index=index, plan=plan, raw=completion.text)
+            return PlanSample(
+                task_key=task.key,
+                index=index,
+                plan=plan,
+                raw=completion.text,
+                usage=completion.usage,
+            )
 
         return list(await asyncio.gather(*map(draw, range(start, start + count))))
 

@@ -1,6 +1,6 @@
-"""What work on tokens takes, in hours: arithmetic over a model's size and an assumed GPU.
+"""What work on tokens takes: hours, by a model's size and an assumed GPU; money, by its prices.
 
-Good for planning, to a factor of two: is it an hour, a day or a week.
+Hours are good for planning, to a factor of two: is it an hour, a day or a week.
 """
 
 from __future__ import annotations
@@ -10,10 +10,21 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from metaplan.models.served.settings import ServedSettings, is_private
+from metaplan.models import Usage
+from metaplan.models.served.settings import Prices, ServedSettings, is_private
+from metaplan.recipes import RunConfig
 from metaplan.training import DpoSettings, ScratchSettings, SftSettings
 
-__all__ = ["ASSUMPTIONS", "NOTHING", "Effort", "Sized", "Tokens", "scratch_parameters"]
+__all__ = [
+    "ASSUMPTIONS",
+    "NOTHING",
+    "Effort",
+    "Sized",
+    "Tokens",
+    "dollars",
+    "role_prices",
+    "scratch_parameters",
+]
 
 # The paper's GPU (section 4.1): A100 of 80 GB, from its data sheet.
 _GPU_FLOPS = 312e12
@@ -169,6 +180,24 @@ class Sized:
         """
         parameters = self.parameters or 0.0
         return parameters * _BYTES_PER_WEIGHT, 0.0 if settings.lora else 2 * 12 * parameters
+
+
+def role_prices(config: RunConfig) -> dict[str, Prices]:
+    """Prices of a run's models by role, as in `RunStatus.tokens`; only those that are known."""
+    summariser, prompted = config.collect.summariser, config.prompted
+    served = {
+        "agent": config.agent.served,
+        "agent, void attempts": config.agent.served,
+        "prompted planner": prompted.served if prompted else None,
+        "summariser": summariser.served if summariser else None,
+    }
+    return {role: model.prices for role, model in served.items() if model and model.prices}
+
+
+def dollars(usage: Usage, prices: Prices) -> float:
+    """What tokens cost at most: discounts for cached prompts are not known."""
+    prompt = usage.prompt_tokens * prices.prompt
+    return (prompt + usage.completion_tokens * prices.completion) / 1e6
 
 
 def scratch_parameters(settings: ScratchSettings) -> float:

@@ -273,7 +273,7 @@ class _Estimate:
         effort = NOTHING
         if self._agent is not None:
             effort = self._agent.use(self._conversations(missing, turns, alike, there))
-        rate = self._status.rate if self._status else 0.0
+        rate = self._status.rates.episodes if self._status else 0.0
         work_s = missing * turns * (self._benchmark.cpu_per_step_s + _HARNESS_S_PER_TURN)
         return PlannedStage(
             name=purpose,

@@ -12,7 +12,7 @@ from typing import Any
 from metaplan import __version__
 from metaplan.core import ConfigError, RunError
 from metaplan.environments import Benchmark
-from metaplan.episodes import RunStatus, RunStore, is_network_mount
+from metaplan.episodes import RunStatus, RunStore, is_network_mount, running_process
 from metaplan.models.served import api_key_for
 from metaplan.recipes import RunConfig, changed_fields, load_recipe
 from metaplan.runs.tasks import chosen_tasks
@@ -40,14 +40,23 @@ _PACKAGES = (
 def read_status(directory: Path) -> RunStatus:
     """How a run is doing, while it runs or after.
 
+    On a network mount it is what the run wrote last, which is some seconds old.
+
     Raises:
         RunError: The directory holds no run.
     """
-    snapshot = directory / STATUS_FILE
-    if is_network_mount(directory) and snapshot.exists():
-        return RunStatus.model_validate_json(snapshot.read_text("utf-8"))
+    if is_network_mount(directory) and (snapshot := _snapshot(directory)):
+        return snapshot.model_copy(update={"running": running_process(directory)})
     with RunStore(directory, read_only=True) as store:
         return store.status()
+
+
+def _snapshot(directory: Path) -> RunStatus | None:
+    """What the run wrote; None where it wrote nothing, or another version of Metaplan did."""
+    try:
+        return RunStatus.model_validate_json((directory / STATUS_FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def versions(benchmark: Benchmark, task_sets: Iterable[str]) -> dict[str, Any]:

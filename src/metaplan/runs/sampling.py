@@ -77,6 +77,8 @@ def sample_plans(
             await writer.model.close()
 
     if missing:
+        if isinstance(planner, PromptedConfig):
+            run.store.set_fact(f"prompted/{source}", True)  # its tokens are counted apart
         run.wait(draw_all())
         known = run.store.plan_samples(source)
     return {key: known[key][:count] for key in tasks}

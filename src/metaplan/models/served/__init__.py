@@ -6,6 +6,18 @@ episode, and never an answer.
 """
 
 from metaplan.models.served.model import ServedModel, ServedUsage
-from metaplan.models.served.settings import SERVED_OPERATIONAL, ServedSettings, api_key_for
+from metaplan.models.served.settings import (
+    SERVED_OPERATIONAL,
+    Prices,
+    ServedSettings,
+    api_key_for,
+)
 
-__all__ = ["SERVED_OPERATIONAL", "ServedModel", "ServedSettings", "ServedUsage", "api_key_for"]
+__all__ = [
+    "SERVED_OPERATIONAL",
+    "Prices",
+    "ServedModel",
+    "ServedSettings",
+    "ServedUsage",
+    "api_key_for",
+]

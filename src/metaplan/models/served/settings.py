@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue, field_validator
 
 from metaplan.core import ConfigError, Record
 
-__all__ = ["SERVED_OPERATIONAL", "ServedSettings", "api_key_for", "is_private"]
+__all__ = ["SERVED_OPERATIONAL", "Prices", "ServedSettings", "api_key_for", "is_private"]
 
 SERVED_OPERATIONAL = (
     "urls",
@@ -18,7 +18,10 @@ SERVED_OPERATIONAL = (
     "timeout_s",
     "attempts",
     "max_in_flight",
+    "patience_s",
     "can_continue",
+    "prices",
+    "prices.*",
 )
 """Fields that say how the model is reached; none of them shapes an answer."""
 
@@ -26,6 +29,19 @@ _OPENAI_KEY = "OPENAI_API_KEY"
 _OWN_FIELDS = frozenset(
     {"model", "messages", "n", "stream", "temperature", "top_p", "max_tokens", "stop", "seed"}
 )
+
+
+class Prices(Record):
+    """What a provider charges, in US dollars per million tokens.
+
+    Attributes:
+        prompt: Sent. Where a provider takes less for what its cache has, the full price makes an
+            upper bound.
+        completion: Generated.
+    """
+
+    prompt: float = Field(ge=0.0, allow_inf_nan=False)
+    completion: float = Field(ge=0.0, allow_inf_nan=False)
 
 
 class ServedSettings(Record):
@@ -39,7 +55,10 @@ class ServedSettings(Record):
             private network need no key.
         timeout_s: Longest time of one request.
         attempts: Most tries of one request, the first included, before it is a `ModelFault`.
-        max_in_flight: Most requests at a time to one endpoint; the others wait here.
+        max_in_flight: Most requests at a time to one endpoint. How many they really are, up to
+            there, is found out: as many as raise its throughput. The others wait here.
+        patience_s: When all endpoints are gone that have answered before (a restart, a network),
+            requests wait so long for one to come back. 0: they don't.
         can_continue: Whether the server continues a last message of the assistant, which placement
             ``thought`` needs: vLLM and SGLang do, asked with ``continue_final_message``.
         send_temperature: False for models that refuse the parameters and draw at a temperature of
@@ -48,6 +67,7 @@ class ServedSettings(Record):
             (Ollama): an answer counts only if its prompt, as the server counts, and
             `Sampling.max_tokens` fit into so many tokens. None leaves it to the server.
         extra_body: More fields of each request, such as ``{reasoning_effort: low}``.
+        prices: What it costs, for `metaplan status`; None where that is unknown.
     """
 
     model: str = Field(min_length=1)
@@ -55,11 +75,13 @@ class ServedSettings(Record):
     api_key_env: str = Field(default=_OPENAI_KEY, min_length=1)
     timeout_s: float = Field(default=120.0, gt=0.0)
     attempts: int = Field(default=6, ge=1)
-    max_in_flight: int = Field(default=64, ge=1)
+    max_in_flight: int = Field(default=512, ge=1)
+    patience_s: float = Field(default=600.0, ge=0.0)
     can_continue: bool = False
     send_temperature: bool = True
     context_tokens: int | None = Field(default=None, ge=1)
     extra_body: dict[str, JsonValue] = Field(default_factory=dict)
+    prices: Prices | None = None
 
     @field_validator("urls")
     @classmethod
