@@ -126,7 +126,7 @@ async def test_no_more_episodes_are_in_flight_than_allowed(tmp_path, shaky_insta
             nonlocal flying, most
             flying += 1
             most = max(most, flying)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.2)
             flying -= 1
             return await super().complete(*arguments, **options)
 
@@ -254,3 +254,80 @@ async def test_a_worker_that_is_killed_again_and_again_costs_no_episode(tmp_path
         assert done.void == ()
         assert outcome(store, specs) == expected
         assert "worker died (signal SIGKILL)" in " ".join(store.void_causes())
+
+
+class Waiting(ScriptedModel):
+    """Answers each request when the test lets it."""
+
+    def __init__(self):
+        super().__init__(lambda _: "Action: win")
+        self.asked = 0
+        self.let = asyncio.Event()
+
+    async def complete(self, *arguments, **options):
+        self.asked += 1
+        await self.let.wait()
+        return await super().complete(*arguments, **options)
+
+
+@pytest.mark.parametrize(("finishes", "grace_s", "left"), [(True, 30.0, 2), (False, 0.2, 4)])
+async def test_asked_to_stop_no_episode_begins_and_those_in_flight_get_their_grace(
+    tmp_path, shaky_installed, finishes, grace_s, left
+):
+    model = Waiting()
+    agent = agent_of(model)
+    specs = shaky_specs(agent)
+    stopping = asyncio.Event()
+
+    async def interrupt():
+        while model.asked < 2:
+            await asyncio.sleep(0.01)
+        stopping.set()
+        await asyncio.sleep(0.05)
+        if finishes:
+            model.let.set()
+
+    with RunStore(tmp_path) as store:
+        interrupting = asyncio.create_task(interrupt())
+        async with EnvironmentPool(1) as pool:
+            runner = EpisodeRunner(
+                store=store,
+                pool=pool,
+                agent=agent,
+                benchmark=get_benchmark("shaky"),
+                retry=AT_ONCE,
+                concurrency=2,
+                grace_s=grace_s,
+            )
+            done = await runner.run(specs, purpose="explore", stopping=stopping)
+            await interrupting
+            assert pool.environments == 0
+        assert (done.left, done.void) == (left, ())
+        assert len(store.finished_keys()) == 4 - left
+        assert model.asked == 2
+        assert store.void_causes() == {}  # what was cut off is neither finished nor void
+
+
+async def test_episodes_that_share_a_worker_with_one_that_kills_it_are_played_again(
+    tmp_path, shaky_installed
+):
+    """The killer uses up its attempts; its neighbours lose none, however often they are hit."""
+    turns = {}
+
+    def model(messages):
+        killer = "shaky/all/0" in messages[0]["content"]
+        if killer:
+            return "Action: crash"
+        turns[messages[0]["content"]] = turns.get(messages[0]["content"], 0) + 1
+        return "Action: wait" if len(messages) < 5 else "Action: win"
+
+    agent = agent_of(ScriptedModel(model))
+    specs = shaky_specs(agent)
+    with RunStore(tmp_path) as store:
+        retry = RetryPolicy(attempts=3, first_wait_s=0.0)
+        done = await run(store, agent, specs, benchmark="shaky", retry=retry)
+        assert done.void == (specs[0].key,)
+        assert store.finished_keys() == {spec.key for spec in specs[1:]}
+        causes = store.void_causes()
+    assert causes["environment_error: the environment worker died (exit code 3)"] == 3
+    assert all(cause.startswith(("environment_error", "cancelled")) for cause in causes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from signal import SIGINT
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError
@@ -19,6 +20,7 @@ from metaplan.cli.show import show
 from metaplan.cli.stages import add_to
 from metaplan.cli.status import status
 from metaplan.core import MetaplanError, UserError
+from metaplan.runs import Interrupted
 
 __all__ = ["app", "main"]
 
@@ -43,7 +45,7 @@ app.command(envs_app)
 
 _FAILED = 1
 _BAD_INPUT = 2
-_INTERRUPTED = 130
+_KILLED = 128  # by a signal: its number is added, as shells do
 
 
 def main() -> None:
@@ -61,12 +63,12 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         _end(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), _FAILED)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         messages().print(
             "interrupted: what is finished is saved; the same command goes on from here",
             style="yellow",
         )
-        sys.exit(_INTERRUPTED)
+        sys.exit(_KILLED + (interrupt.signal if isinstance(interrupt, Interrupted) else SIGINT))
 
 
 def _end(message: str, code: int) -> NoReturn:

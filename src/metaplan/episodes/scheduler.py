@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from metaplan.agents import Agent, run_episode
-from metaplan.core import Episode, EpisodeSpec, RunError
+from metaplan.core import Episode, EpisodeSpec, RunError, StopReason
 from metaplan.environments import Benchmark
-from metaplan.episodes.concurrency import for_each
+from metaplan.episodes.backlog import Backlog
 from metaplan.episodes.pool import EnvironmentPool
 from metaplan.episodes.retry import RetryPolicy
 from metaplan.episodes.store import RunStore
@@ -25,11 +26,13 @@ class EpisodesDone:
         planned: Distinct episodes that were asked for.
         resumed: Of these, how many were there already.
         void: Keys of episodes that came to nothing in all attempts.
+        left: How many were not played to their end, as the runner was asked to stop.
     """
 
     planned: int
     resumed: int
-    void: tuple[str, ...]
+    void: tuple[str, ...] = ()
+    left: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,7 @@ class EpisodeRunner:
         benchmark: For prompts and limits.
         retry: What happens to void episodes.
         concurrency: Most episodes in flight.
+        grace_s: Seconds that episodes in flight get to finish when the runner is asked to stop.
     """
 
     store: RunStore
@@ -51,6 +55,7 @@ class EpisodeRunner:
     benchmark: Benchmark
     retry: RetryPolicy
     concurrency: int
+    grace_s: float = 30.0
 
     async def run(
         self,
@@ -58,6 +63,7 @@ class EpisodeRunner:
         *,
         purpose: str,
         on_episode: Callable[[Episode], None] | None = None,
+        stopping: asyncio.Event | None = None,
     ) -> EpisodesDone:
         """Runs those of the planned episodes that the store lacks.
 
@@ -68,6 +74,7 @@ class EpisodeRunner:
             specs: The target; equal specs (equal plans) are one episode.
             purpose: What the episodes are for, as counted in the store.
             on_episode: Called after each commit and after each void attempt.
+            stopping: Once it is set, no episode begins; those in flight get `grace_s` to finish.
 
         Raises:
             RunError: Too many void attempts in a row, or all episodes came to nothing; nothing
@@ -77,43 +84,64 @@ class EpisodeRunner:
         finished = self.store.finished_keys()
         missing = [spec for key, spec in target.items() if key not in finished]
         health = _Health(self.retry.give_up_after + self.concurrency)
-        void: list[str] = []
+        backlog = Backlog(missing, self.retry)
 
-        async def attempt(spec: EpisodeSpec) -> None:
-            if not await self._run_one(spec, purpose, health, on_episode):
-                void.append(spec.key)
+        async def play() -> None:
+            while (attempt := await backlog.next()) is not None:
+                episode = await run_episode(
+                    attempt.spec,
+                    agent=self.agent,
+                    benchmark=self.benchmark,
+                    open_environment=partial(self.pool.open, attempt.spec.task),
+                )
+                self.store.add_episode(episode, purpose)
+                backlog.settle(attempt, episode)
+                if on_episode is not None:
+                    on_episode(episode)
+                health.note(episode)
 
-        await for_each(missing, attempt, limit=self.concurrency)
-        if target and len(void) == len(target):
+        await self._all_at_a_time(play, backlog, stopping or asyncio.Event())
+        if target and len(backlog.void) == len(target):
             raise health.error(f"all {len(target)} episodes came to nothing")
         return EpisodesDone(
-            planned=len(target), resumed=len(target) - len(missing), void=tuple(void)
+            planned=len(target),
+            resumed=len(target) - len(missing),
+            void=tuple(backlog.void),
+            left=backlog.unsettled,
         )
 
-    async def _run_one(
+    async def _all_at_a_time(
         self,
-        spec: EpisodeSpec,
-        purpose: str,
-        health: _Health,
-        on_episode: Callable[[Episode], None] | None,
-    ) -> bool:
-        """Tries until the episode counts; False when no attempt did."""
-        for attempt in range(1, self.retry.attempts + 1):
-            episode = await run_episode(
-                spec,
-                agent=self.agent,
-                benchmark=self.benchmark,
-                open_environment=lambda: self.pool.open(spec.task),
-            )
-            self.store.add_episode(episode, purpose)
-            if on_episode is not None:
-                on_episode(episode)
-            health.note(episode)
-            if not episode.stop_reason.is_void:
-                return True
-            if attempt < self.retry.attempts:
-                await asyncio.sleep(self.retry.wait_s(attempt))
-        return False
+        play: Callable[[], Coroutine[None, None, None]],
+        backlog: Backlog,
+        stopping: asyncio.Event,
+    ) -> None:
+        """Lets so many play as there may be episodes in flight, until nothing is left to do.
+
+        Raises:
+            Exception: The first error of one of them, itself; the others are cancelled.
+        """
+
+        async def watch(limit: asyncio.Timeout) -> None:
+            await stopping.wait()
+            backlog.stop()
+            limit.reschedule(asyncio.get_running_loop().time() + self.grace_s)
+
+        limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                watcher = asyncio.create_task(watch(limit))
+                try:
+                    async with asyncio.TaskGroup() as group:
+                        for _ in range(min(self.concurrency, backlog.unsettled)):
+                            group.create_task(play())
+                finally:
+                    watcher.cancel()
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        except TimeoutError:
+            if not limit.expired():
+                raise
 
 
 class _Health:
@@ -133,8 +161,10 @@ class _Health:
         if not episode.stop_reason.is_void:
             self._voids_in_a_row = 0
             return
-        self._voids_in_a_row += 1
         self._last = f"{episode.stop_reason.value}: {episode.cause}"
+        if episode.stop_reason is StopReason.CANCELLED:
+            return  # many at once, from a single cause
+        self._voids_in_a_row += 1
         if self._voids_in_a_row >= self._give_up_after:
             raise self.error(f"{self._voids_in_a_row} attempts in a row came to nothing")
 

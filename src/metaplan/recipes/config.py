@@ -234,6 +234,7 @@ class RuntimeConfig(Record):
         workers: Environment worker processes; null is one a core.
         concurrency: Most episodes in flight.
         timeout_s: Longest time of one environment operation.
+        grace_s: What episodes in flight get to finish when the run is interrupted.
         retry: What happens to void episodes.
         accelerate: A configuration of ``accelerate launch`` for trainings on several devices: a
             built-in name, or a file; null trains in this process.
@@ -242,6 +243,7 @@ class RuntimeConfig(Record):
     workers: int | None = Field(default=None, ge=1)
     concurrency: int = Field(default=32, ge=1)
     timeout_s: float = Field(default=120.0, gt=0.0)
+    grace_s: float = Field(default=30.0, ge=0.0)
     retry: RetryPolicy = RetryPolicy()
     accelerate: str | None = None
 

@@ -4,10 +4,12 @@ from metaplan.runs.dry_run import DryRun, PlannedStage, estimate_run
 from metaplan.runs.files import check_resumable, read_status, write_text
 from metaplan.runs.run import Run
 from metaplan.runs.sampling import sample_plans
+from metaplan.runs.stopping import Interrupted
 from metaplan.runs.tasks import choose_tasks
 
 __all__ = [
     "DryRun",
+    "Interrupted",
     "PlannedStage",
     "Run",
     "check_resumable",

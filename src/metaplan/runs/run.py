@@ -42,6 +42,7 @@ from metaplan.runs.files import (
     write_text,
 )
 from metaplan.runs.models import open_agent_model
+from metaplan.runs.stopping import stopping_on_signals
 from metaplan.runs.tasks import in_order_of_choice, read_tasks
 from metaplan.training import DpoSettings, SftSettings
 
@@ -156,6 +157,7 @@ class Run:
             benchmark=self.benchmark,
             retry=runtime.retry,
             concurrency=runtime.concurrency,
+            grace_s=runtime.grace_s,
         )
 
     def play(
@@ -171,6 +173,7 @@ class Run:
 
         Raises:
             RunError: Nothing works any more; what is finished is kept.
+            Interrupted: A signal came; episodes that were in flight got time to finish.
         """
         planned = {spec.key for spec in specs}
         done = len(planned & self.store.finished_keys())
@@ -182,7 +185,10 @@ class Run:
             runner = await self.episode_runner(agent)
             played = void = 0
             reward = 0.0
-            with self.progress.track(label, len(planned), done) as tracker:
+            with (
+                self.progress.track(label, len(planned), done) as tracker,
+                stopping_on_signals(self._say_that_it_stops) as stopping,
+            ):
 
                 def on_episode(episode: Episode) -> None:
                     nonlocal played, void, reward
@@ -195,7 +201,9 @@ class Run:
                     self._write_snapshot()
                     tracker.advance(reward=reward / played)
 
-                return await runner.run(specs, purpose=purpose, on_episode=on_episode)
+                return await runner.run(
+                    specs, purpose=purpose, on_episode=on_episode, stopping=stopping.event
+                )
 
         outcome = self.wait(play())
         if outcome.void:
@@ -205,6 +213,13 @@ class Run:
                 f"the same command again tries them again"
             )
         return outcome
+
+    def _say_that_it_stops(self) -> None:
+        in_flight = 0 if self._pool is None else self._pool.environments
+        self.progress.say(
+            f"stopping: {in_flight} episodes in flight get up to {self.config.runtime.grace_s:g} s "
+            f"to finish (once more stops at once)"
+        )
 
     @cached_property
     def planner_prompt(self) -> PlannerPrompt:
