@@ -1,8 +1,8 @@
 """Runs episodes at scale: worker processes, scheduling, retries, a durable store, exact resume."""
 
 from metaplan.episodes.concurrency import for_each, retried
-from metaplan.episodes.database import RunningProcess, running_process
 from metaplan.episodes.filesystem import is_network_mount
+from metaplan.episodes.lock import RunningProcess, running_process
 from metaplan.episodes.pool import EnvironmentPool, RemoteEnvironment
 from metaplan.episodes.progress import Progress, SilentProgress, Tracker
 from metaplan.episodes.retry import RetryPolicy

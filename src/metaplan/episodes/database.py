@@ -6,18 +6,19 @@ the file keeps SQLite's rollback journal.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from metaplan.core import Record, RunError
+from metaplan.core import RunError
 from metaplan.episodes.filesystem import is_network_mount
+from metaplan.episodes.lock import take_lock
 
-__all__ = ["SCHEMA_VERSION", "Database", "RunningProcess", "running_process"]
+__all__ = ["FILE_NAME", "SCHEMA_VERSION", "Database"]
+
+FILE_NAME = "run.db"
 
 # One entry a format: what it added to the one before. A file of an older format gets the rest when
 # it is opened for writing.
@@ -91,10 +92,10 @@ class Database:
     """
 
     def __init__(self, directory: Path, *, read_only: bool) -> None:
-        self.path = directory / "run.db"
+        self.path = directory / FILE_NAME
         if read_only and not self.path.exists():
-            raise RunError(f"{directory} holds no run (there is no run.db in it)")
-        self._lock = None if read_only else _take_lock(directory)
+            raise RunError(f"{directory} holds no run (there is no {FILE_NAME} in it)")
+        self._lock = None if read_only else take_lock(directory)
         try:
             self._connection = _connect(self.path, read_only)
         except BaseException:
@@ -120,13 +121,13 @@ class Database:
         try:
             return self._connection.execute(statement, values).fetchall()
         except sqlite3.DatabaseError as error:
-            raise _unusable(self.path, error) from None
+            raise _unusable(self.path, error, "read") from None
 
     def write(self, *statements: tuple[str, Sequence[Any]]) -> None:
         """Commits statements in one transaction: all of them or, when it raises, none.
 
         Raises:
-            RunError: The disk is full, or the file can't be written.
+            RunError: The disk is full, or the file can't be written, or it is damaged.
         """
         connection = self._connection
         try:
@@ -139,13 +140,8 @@ class Database:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-        except sqlite3.OperationalError as error:
-            raise RunError(
-                f"can't write to {self.path}: {error}. What was committed is safe; free some disk "
-                f"space or put the permissions right, then run the same command again to resume"
-            ) from None
         except sqlite3.DatabaseError as error:
-            raise _unusable(self.path, error) from None
+            raise _unusable(self.path, error, "write to") from None
 
 
 def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
@@ -154,15 +150,22 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
     Raises:
         RunError: It is not, or it can't be read.
     """
+    log = path.with_name(path.name + "-wal")
+    has_log = log.exists() and log.stat().st_size > 0
+    if has_log and not (path.exists() and path.stat().st_size):
+        raise _damaged(path, f"it is empty, but has a log, {log.name}")
     try:
         connection = sqlite3.connect(_address(path, read_only), uri=True, isolation_level=None)
     except sqlite3.Error as error:
-        raise _unusable(path, error) from None
+        raise _unusable(path, error, "open") from None
     try:
         connection.execute("PRAGMA busy_timeout = 10000")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        _check_version(path, version, read_only)
+        (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        _check_version(path, version, read_only, is_empty=not tables)
         if not read_only:
+            if has_log:
+                _check_after_unclean_end(connection, path)
             _choose_journal(connection, path)
             if version < SCHEMA_VERSION:
                 missing = "".join(_FORMATS[version:])
@@ -173,7 +176,7 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
             connection.executescript("".join(_VIEWS[version:]))
     except sqlite3.DatabaseError as error:
         connection.close()
-        raise _unusable(path, error) from None
+        raise _unusable(path, error, "open") from None
     except BaseException:
         connection.close()
         raise
@@ -192,7 +195,9 @@ def _address(path: Path, read_only: bool) -> str:
     return f"{path.absolute().as_uri()}?mode={mode}" + ("&immutable=1" if alone else "")
 
 
-def _check_version(path: Path, version: int, read_only: bool) -> None:
+def _check_version(path: Path, version: int, read_only: bool, *, is_empty: bool) -> None:
+    if is_empty != (version == 0):
+        raise _damaged(path, "its tables are not those of a run")
     if version == 0 and read_only:
         raise RunError(f"{path} holds nothing yet: the run was interrupted at its very start")
     if version > SCHEMA_VERSION:
@@ -216,90 +221,56 @@ def _choose_journal(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("PRAGMA synchronous = NORMAL")
 
 
-def _unusable(path: Path, error: sqlite3.Error) -> RunError:
+def _check_after_unclean_end(connection: sqlite3.Connection, path: Path) -> None:
+    """Looks at the whole file where the last process was killed, and its log is there to be used.
+
+    A kill leaves file and log that fit together, but a person may have put another file beside the
+    log. Writing to such a pair would spoil what is left.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    ((finding,),) = connection.execute("PRAGMA quick_check(1)")
+    if finding != "ok":
+        raise _damaged(path, finding)
+
+
+_REMEDIES = {
+    sqlite3.SQLITE_FULL: "free some disk space",
+    sqlite3.SQLITE_IOERR: "free some disk space, or look at the disk's state",
+    sqlite3.SQLITE_READONLY: "put the permissions of the file and of its directory right",
+    sqlite3.SQLITE_PERM: "put the permissions of the file and of its directory right",
+    sqlite3.SQLITE_BUSY: "end the program that uses it",
+    sqlite3.SQLITE_CANTOPEN: "put that right",
+}
+"""By SQLite's error code, where the file itself is not the fault."""
+
+
+def _unusable(path: Path, error: sqlite3.Error, what: str) -> RunError:
     """Says what to do about a file that can't be used, by what is wrong with it."""
-    if isinstance(error, sqlite3.OperationalError):
-        return RunError(
-            f"can't use {path}: {error}. Look at its permissions and at the free disk space"
-        )
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    remedy = _REMEDIES.get(code & 0xFF)
+    if remedy is None or code == sqlite3.SQLITE_IOERR_SHORT_READ:
+        return _damaged(path, str(error))
     return RunError(
-        f"{path} is damaged or no run's database ({error}). Nothing was changed. Save what can be "
-        f"read with: sqlite3 {path} .recover | sqlite3 recovered.db; or move the file away to "
-        f"start over"
+        f"can't {what} {path}: {_cause(path, error)}. What was committed is safe: {remedy}, then "
+        f"give the same command again"
     )
 
 
-class RunningProcess(Record):
-    """Who is at work in a run directory.
-
-    Attributes:
-        pid: Its number, on the machine where it runs; None where it is not known.
-        since: Unix time of its start.
-    """
-
-    pid: int | None
-    since: float
-
-
-def running_process(directory: Path) -> RunningProcess | None:
-    """Who holds a run's lock; None where nobody does.
-
-    Asks the kernel, for a process that was killed leaves its number behind.
-    """
-    try:
-        descriptor = os.open(directory / "run.lock", os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        written = os.read(descriptor, 20).decode(errors="replace").strip()
-        pid = int(written) if written.isdigit() else None
-        return RunningProcess(pid=pid, since=os.fstat(descriptor).st_mtime)
-    except OSError:  # a file system without locks
-        return None
-    finally:
-        os.close(descriptor)
-    return None
-
-
-def _take_lock(directory: Path) -> int:
-    """Takes the run's lock; the kernel frees it when the process ends, however it ends."""
-    path = directory / "run.lock"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise RunError(f"can't run in {directory}: {error.strerror} ({error.filename})") from None
-    try:
-        _lock_soon(descriptor)
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, str(os.getpid()).encode())
-    except BlockingIOError:
-        holder = os.read(descriptor, 20).decode(errors="replace").strip()
-        os.close(descriptor)
-        raise RunError(
-            f"another process (pid {holder or 'unknown'}) is running in {directory}; wait for it, "
-            f"or use another --out directory"
-        ) from None
-    except OSError as error:
-        os.close(descriptor)
-        raise RunError(f"can't lock {path}: {error.strerror}") from None
-    return descriptor
-
-
-def _lock_soon(descriptor: int) -> None:
-    """Takes a lock; `running_process` may hold it for a moment, to find out whether it is free.
-
-    Raises:
-        BlockingIOError: Another process has it.
-    """
-    for wait_s in (0.01, 0.04, 0.15, None):
+def _cause(path: Path, error: sqlite3.Error) -> str:
+    """The operating system's words, where SQLite just says that it can't open the file."""
+    if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if wait_s is None:
-                raise
-            time.sleep(wait_s)
-        else:
-            return
+            path.open("rb").close()
+        except OSError as cause:
+            return f"{error} ({cause.strerror})"
+    return str(error)
+
+
+def _damaged(path: Path, finding: str) -> RunError:
+    return RunError(
+        f"{path} is damaged, or no run's database ({finding}). Nothing was changed. "
+        f"'metaplan repair {path.parent}' saves what can be read, and the run goes on from there; "
+        f"or move the file away to start over"
+    )

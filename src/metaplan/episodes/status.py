@@ -15,7 +15,8 @@ from typing import Any
 from pydantic import Field
 
 from metaplan.core import Record
-from metaplan.episodes.database import Database, RunningProcess, running_process
+from metaplan.episodes.database import Database
+from metaplan.episodes.lock import RunningProcess, running_process
 from metaplan.models import Usage
 
 __all__ = [
@@ -298,7 +299,7 @@ def _void_causes(database: Database) -> Iterator[VoidCause]:
 def _slowest(database: Database) -> Iterator[SlowTask]:
     rows = database.read(
         "SELECT task_key, COUNT(*), AVG(duration_s), MAX(duration_s), AVG(steps) FROM episodes "
-        "GROUP BY task_key ORDER BY 3 DESC, 1 LIMIT ?",
+        "GROUP BY purpose, task_key ORDER BY 3 DESC, 1 LIMIT ?",
         _SLOWEST_SHOWN,
     )
     for task_key, episodes, mean_s, max_s, steps in rows:
