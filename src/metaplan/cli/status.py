@@ -151,9 +151,9 @@ def _pace(status: RunStatus) -> Iterator[Text]:
     missing = sum(summary.missing for summary in status.episodes)
     more = sum(summary.at_most or summary.missing for summary in status.episodes)
     if missing and rates.episodes:
-        yield Text(_left(status, missing, "planned episodes"))
+        yield Text(_left(status, missing, "planned episodes are missing"))
         if more > missing:
-            yield Text(_left(status, more, "episodes at most"))
+            yield Text(_left(status, more, "at most, as far as they are needed"))
     silent_s = status.at - (rates.newest_at or status.at)
     if status.running and missing and silent_s > _STALE_S:
         yield Text(f"no episode has finished since {_clock(rates.newest_at or 0.0)}", "yellow")
@@ -162,7 +162,7 @@ def _pace(status: RunStatus) -> Iterator[Text]:
 def _left(status: RunStatus, missing: int, what: str) -> str:
     left_s = missing / status.rates.episodes
     when = f", until {_clock(status.at + left_s)}" if status.running else " once it goes on"
-    return f"left: {missing:,} {what}: {duration(left_s)} at this pace{when}"
+    return f"{missing:,} {what}: {duration(left_s)} at this pace{when}"
 
 
 def _tokens(status: RunStatus, prices: dict[str, Prices]) -> Table:
