@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from metaplan.core import MetaPlan, PlanParseError, PlanScore, PreferencePair, Task
+from metaplan.exploration.belief import Evidence, Played, believe
 from metaplan.planners import read_jsonl, wrong_line
 
-__all__ = ["best_plans", "preference_pairs", "read_pairs"]
+__all__ = ["SMALLEST_GAP", "best_plans", "preference_pairs", "read_pairs"]
+
+SMALLEST_GAP = 0.1
+"""Of a pair of plans that were played unequally often; what is narrower is mostly chance."""
 
 
 def preference_pairs(scores: Iterable[PlanScore]) -> list[PreferencePair]:
@@ -21,6 +26,10 @@ def preference_pairs(scores: Iterable[PlanScore]) -> list[PreferencePair]:
     highest or the lowest score, the one with the smallest key is taken: any is as good, and the
     choice must not depend on the order of sampling.
 
+    Where plans were played unequally often, means can't be compared: one success in one episode is
+    less than nine in ten. Then plans are compared by what is believed of them, and tasks with a gap
+    that is hardly any are skipped.
+
     Args:
         scores: Of complete plans, in any order.
 
@@ -28,17 +37,17 @@ def preference_pairs(scores: Iterable[PlanScore]) -> list[PreferencePair]:
         At most one pair a task, sorted by task key.
     """
     pairs = []
-    for task_key, plans in _by_task(scores):
-        best = min(plans, key=lambda score: (-score.mean, score.plan.key))
-        worst = min(plans, key=lambda score: (score.mean, score.plan.key))
-        if best.mean > worst.mean:
+    compared = _compared(list(scores))
+    for task_key, plans in compared.tasks:
+        (high, best), (low, worst) = plans[0], min(plans, key=_lowest_first)
+        if high - low > compared.smallest_gap:
             pairs.append(
                 PreferencePair(
                     task_key=task_key,
                     chosen=best.plan,
                     rejected=worst.plan,
-                    chosen_score=best.mean,
-                    rejected_score=worst.mean,
+                    chosen_score=high,
+                    rejected_score=low,
                 )
             )
     return pairs
@@ -48,14 +57,12 @@ def best_plans(scores: Iterable[PlanScore]) -> list[PlanScore]:
     """The plans of rejection sampling fine-tuning: the best of each task, if it ever worked.
 
     Args:
-        scores: Of complete plans, in any order.
+        scores: Of complete plans, in any order; compared as in `preference_pairs`.
 
     Returns:
         At most one a task, with a score above 0; ties by plan key; sorted by task key.
     """
-    bests = (
-        min(plans, key=lambda score: (-score.mean, score.plan.key)) for _, plans in _by_task(scores)
-    )
+    bests = (plans[0][1] for _, plans in _compared(list(scores)).tasks)
     return [best for best in bests if best.mean > 0.0]
 
 
@@ -102,8 +109,44 @@ def _plan_text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _by_task(scores: Iterable[PlanScore]) -> list[tuple[str, list[PlanScore]]]:
+@dataclass(frozen=True)
+class _Compared:
+    """Plans with the `Q(p)` by which they are compared, the best first, by task."""
+
+    tasks: Sequence[tuple[str, Sequence[tuple[float, PlanScore]]]]
+    smallest_gap: float
+
+
+def _compared(scores: Sequence[PlanScore]) -> _Compared:
     groups: dict[str, list[PlanScore]] = {}
     for score in scores:
         groups.setdefault(score.task_key, []).append(score)
-    return sorted(groups.items())
+    tasks = sorted(groups.items())
+    if len({score.count for score in scores}) <= 1:
+        estimates = [[score.mean for score in plans] for _, plans in tasks]
+        smallest_gap = 0.0
+    else:
+        belief = believe(Evidence.of([[_played(score) for score in plans] for _, plans in tasks]))
+        estimates = belief.mean.round(9).tolist()
+        smallest_gap = SMALLEST_GAP
+    return _Compared(
+        [
+            (task_key, sorted(zip(means, plans, strict=False), key=_highest_first))
+            for (task_key, plans), means in zip(tasks, estimates, strict=True)
+        ],
+        smallest_gap,
+    )
+
+
+def _played(score: PlanScore) -> Played:
+    total = score.mean * score.count
+    spread = score.standard_error**2 * score.count * (score.count - 1)
+    return score.count, total, total * score.mean + spread
+
+
+def _highest_first(plan: tuple[float, PlanScore]) -> tuple[float, str]:
+    return -plan[0], plan[1].plan.key
+
+
+def _lowest_first(plan: tuple[float, PlanScore]) -> tuple[float, str]:
+    return plan[0], plan[1].plan.key
