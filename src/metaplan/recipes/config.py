@@ -17,6 +17,7 @@ from pydantic import Field, field_validator, model_validator
 from metaplan.agents import PromptProfile
 from metaplan.core import ConfigError, Dialect, Placement, Record
 from metaplan.episodes import RetryPolicy
+from metaplan.episodes.executors import RaySettings
 from metaplan.models.follower import FollowerSettings
 from metaplan.models.served import SERVED_OPERATIONAL, ServedSettings
 from metaplan.training import DpoSettings, ScratchSettings, SftSettings
@@ -231,7 +232,9 @@ class RuntimeConfig(Record):
     """How the run is carried out; none of it shapes a number.
 
     Attributes:
-        workers: Environment worker processes; null is one a core.
+        workers: Environment workers; null is one a core of this machine, or of Ray's cluster.
+        executor: Where they run: ``local`` (processes of this machine) or ``ray``.
+        ray: Of the latter: which cluster, and what a worker asks of it.
         concurrency: Most episodes in flight.
         timeout_s: Longest time of one environment operation.
         grace_s: What episodes in flight get to finish when the run is interrupted.
@@ -241,6 +244,8 @@ class RuntimeConfig(Record):
     """
 
     workers: int | None = Field(default=None, ge=1)
+    executor: Literal["local", "ray"] = "local"
+    ray: RaySettings = RaySettings()
     concurrency: int = Field(default=32, ge=1)
     timeout_s: float = Field(default=120.0, gt=0.0)
     grace_s: float = Field(default=30.0, ge=0.0)

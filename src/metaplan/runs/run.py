@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from metaplan.episodes import (
     SilentProgress,
     is_network_mount,
 )
+from metaplan.episodes.executors import Executor, LocalExecutor, RayExecutor
 from metaplan.models import ChatModel, Sampling
 from metaplan.planners import PlannerPrompt, new_planner_base, tune_planner
 from metaplan.recipes import RunConfig, dump_config
@@ -127,11 +127,18 @@ class Run:
     async def pool(self) -> EnvironmentPool:
         """The environment workers, started when first needed."""
         if self._pool is None:
-            runtime = self.config.runtime
-            workers = runtime.workers or os.cpu_count() or 1
-            self._pool = EnvironmentPool(workers, timeout_s=runtime.timeout_s)
+            runtime, executor = self.config.runtime, await self._executor()
+            workers = runtime.workers or await executor.cores()
+            self._pool = EnvironmentPool(workers, timeout_s=runtime.timeout_s, executor=executor)
             await self._pool.start()
         return self._pool
+
+    async def _executor(self) -> Executor:
+        if self.config.runtime.executor == "local":
+            return LocalExecutor()
+        return await RayExecutor.connect(
+            self.config.runtime.ray, benchmark=self.benchmark.name, task_sets=self._task_sets()
+        )
 
     def agent(self, temperature: float) -> Agent:
         """The agent of the configuration at a temperature: one for exploring, one for tests."""

@@ -40,6 +40,9 @@ class Worker(Protocol):
 class Executor(Protocol):
     """Where workers run."""
 
+    async def cores(self) -> int:
+        """How many workers keep it busy."""
+
     async def start_worker(self) -> Worker:
         """Starts one.
 

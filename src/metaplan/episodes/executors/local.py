@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import pickle
 import signal
 import socket
@@ -21,6 +22,10 @@ _CLOSE_WAIT_S = 2.0
 
 class LocalExecutor:
     """Starts worker processes here (an `Executor`)."""
+
+    async def cores(self) -> int:
+        """Of this machine."""
+        return os.cpu_count() or 1
 
     async def start_worker(self) -> LocalWorker:
         """Starts a process; it loads its modules while others are started."""
