@@ -13,6 +13,7 @@ from metaplan import __version__
 from metaplan.cli.consoles import messages
 from metaplan.cli.data import app as data_app
 from metaplan.cli.demo import demo
+from metaplan.cli.doctor import doctor
 from metaplan.cli.envs import app as envs_app
 from metaplan.cli.plan import plan
 from metaplan.cli.run import run
@@ -39,6 +40,7 @@ app.command(run)
 add_to(app)
 app.command(status)
 app.command(show)
+app.command(doctor)
 app.command(plan)
 app.command(data_app)
 app.command(envs_app)

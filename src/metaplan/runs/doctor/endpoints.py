@@ -1,0 +1,152 @@
+"""Served models: each endpoint that a run names is asked for a word."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+import urllib.request
+from collections.abc import Iterator
+from functools import partial
+from urllib.parse import urlsplit
+
+from metaplan.core import ConfigError, ContextLimitError, ModelFault, UserError
+from metaplan.models import Message, Sampling, ServedModel
+from metaplan.models.served import ServedSettings, api_key_for
+from metaplan.models.served.settings import is_private
+from metaplan.recipes import RunConfig
+from metaplan.runs.doctor.checks import Check, Finding
+
+__all__ = ["endpoint_checks"]
+
+_ANSWER_S = 60.0
+_CONNECT_S = 5.0
+_LIST_S = 10.0
+_REST_S = 2 * _CONNECT_S + _LIST_S + 10.0
+_NAMES_SHOWN = 8
+_HELLO: Message = {"role": "user", "content": "Reply with: OK"}
+_TOKENS = 16  # some servers refuse fewer
+
+
+def endpoint_checks(config: RunConfig) -> Iterator[Check]:
+    """One for every model and URL that is named; each asks for a few tokens."""
+    different = {
+        (settings.model, url, settings.api_key_env): (settings, url)
+        for settings in _named(config)
+        for url in settings.urls
+    }
+    for settings, url in different.values():
+        yield Check(settings.model, partial(_endpoint, settings, url), _ANSWER_S + _REST_S)
+
+
+def _named(config: RunConfig) -> list[ServedSettings]:
+    """The served models that a run asks."""
+    summariser, prompted = config.collect.summariser, config.prompted
+    asked = (
+        config.agent.served,
+        prompted.served if prompted and "prompted" in config.evaluate.methods else None,
+        summariser.served if summariser and config.trains_planner else None,
+    )
+    return [settings for settings in asked if settings is not None]
+
+
+def _endpoint(settings: ServedSettings, url: str) -> Iterator[Finding]:
+    """Asks for a word; where none comes, looks for the first step that fails."""
+    subject = settings.model
+    try:
+        key = api_key_for(url, settings)
+    except ConfigError as error:
+        remedy = f"export {settings.api_key_env}=…"
+        yield Finding.trouble(subject, str(error), remedy)
+        return
+    try:
+        answered_s = asyncio.run(_ask(settings, url))
+    except UserError as error:  # a wrong key, a wrong name, no money: it says what to do
+        yield Finding.trouble(subject, str(error), _other_names(settings, url, key))
+    except (ModelFault, ContextLimitError) as fault:
+        unreachable = _unreachable(url)
+        if unreachable is not None:
+            yield Finding.trouble(subject, *unreachable)
+        else:
+            remedy = f"look at the server's log; try: curl {url}/models"
+            yield Finding.trouble(subject, str(fault), remedy)
+    else:
+        with_key = f", with the key in {settings.api_key_env}" if key else ""
+        yield Finding.fine(subject, f"{url} answers in {answered_s:.2f} s{with_key}")
+
+
+async def _ask(settings: ServedSettings, url: str) -> float:
+    """Seconds until the model has said something.
+
+    Raises:
+        UserError: A person has to put something right.
+        ModelFault: There is no answer.
+    """
+    patience = {"urls": (url,), "attempts": 1, "timeout_s": min(settings.timeout_s, _ANSWER_S)}
+    model = ServedModel(settings.model_copy(update=patience))
+    started = time.monotonic()
+    try:
+        await model.complete([_HELLO], Sampling(max_tokens=_TOKENS))
+    finally:
+        await model.close()
+    return time.monotonic() - started
+
+
+def _other_names(settings: ServedSettings, url: str, key: str | None) -> str:
+    """Which models the server has, where it says so and it is not the one that is asked for."""
+    names = _listed(url, key)
+    if not names or settings.model in names:
+        return ""
+    shown = ", ".join(names[:_NAMES_SHOWN]) + (" …" if len(names) > _NAMES_SHOWN else "")
+    return f"set 'model' to one of those that it serves: {shown}"
+
+
+def _listed(url: str, key: str | None) -> list[str]:
+    """The models that a server lists; none where it has no list."""
+    import openai
+
+    client = openai.OpenAI(
+        base_url=url,
+        api_key=key or "none",
+        timeout=_LIST_S,
+        max_retries=0,
+        http_client=openai.DefaultHttpxClient(trust_env=not is_private(url), timeout=_LIST_S),
+    )
+    with client:
+        try:
+            return [str(model.id) for model in client.models.list().data]
+        except (openai.APIError, AttributeError, TypeError, ValueError):
+            return []
+
+
+def _unreachable(url: str) -> tuple[str, str] | None:
+    """Which step on the way to a server fails, and what to do about it; None if none does.
+
+    Name, connection, encryption; a proxy takes the first two upon itself.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    if not is_private(url) and urllib.request.getproxies().get(parts.scheme):
+        return None
+    try:
+        connection = socket.create_connection((host, port), timeout=_CONNECT_S)
+    except socket.gaierror:
+        remedy = "look at 'urls' and at the network; behind a proxy: export https_proxy=…"
+        return f"the name {host} is not known here", remedy
+    except OSError as error:
+        if is_private(url):
+            remedy = f"start the server there, e.g.: vllm serve MODEL --port {port}"
+        else:
+            remedy = "look at the network and its firewall; behind a proxy: export https_proxy=…"
+        return f"nothing can be reached at {host}, port {port}: {error.strerror or error}", remedy
+    with connection:
+        if parts.scheme != "https":
+            return None
+        try:
+            ssl.create_default_context().wrap_socket(connection, server_hostname=host).close()
+        except (ssl.SSLError, OSError) as error:
+            remedy = "is it https, and is the clock right? A CA of your own: export SSL_CERT_FILE=…"
+            return f"no encrypted connection to {host}, port {port}: {error}", remedy
+    return None
