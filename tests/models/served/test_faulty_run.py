@@ -86,7 +86,7 @@ async def test_a_server_that_is_gone_ends_the_run_which_another_one_finishes(
         expected = outcome(store, specs)
 
     server = serve(PlanFollower())
-    going = agent_of(client_of(server, attempts=2))
+    going = agent_of(client_of(server, attempts=2, patience_s=0))
     with RunStore(tmp_path / "run") as store:
         server.fault = lambda number, body: server.hang_up() if number >= 100 else None
         with pytest.raises(RunError, match=r"no connection.*run the same command again") as error:
@@ -111,7 +111,7 @@ tasks:
 agent:
   model: served
   profile: compact
-  served: {{model: follower, urls: ["{url}"], attempts: 2}}
+  served: {{model: follower, urls: ["{url}"], attempts: 2, patience_s: 0}}
 evaluate: {{methods: [none]}}
 runtime:
   workers: 1

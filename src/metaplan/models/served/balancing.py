@@ -1,103 +1,67 @@
-"""Which endpoint gets a request."""
+"""Which endpoint gets a request, and when."""
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Hashable, Sequence
 from contextlib import asynccontextmanager
 
-__all__ = ["Balancer", "Endpoint"]
+from metaplan.models.served.endpoint import Endpoint
+from metaplan.models.served.faults import RequestFault
+from metaplan.models.served.outage import Outage
 
-_FAILURES = 3
-_REST_S = 30.0
-_SESSIONS = 10_000
+__all__ = ["Balancer"]
 
-
-class Endpoint:
-    """One server, as far as sharing the load goes.
-
-    Args:
-        url: Its base URL.
-        max_in_flight: Most requests at a time.
-        clock: Monotonic seconds.
-
-    Attributes:
-        outstanding: Requests under way or waiting for their turn.
-        last: Number of the last request, over all endpoints.
-    """
-
-    def __init__(
-        self, url: str, max_in_flight: int, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.url = url
-        self.outstanding = 0
-        self.last = -1
-        self.turns = asyncio.Semaphore(max_in_flight)
-        self._clock = clock
-        self._failures = 0
-        self._rests_until = 0.0
-
-    @property
-    def down(self) -> bool:
-        """Whether its last requests all failed."""
-        return self._failures >= _FAILURES
-
-    @property
-    def usable(self) -> bool:
-        """Whether it works, or has rested long enough for one request to find out."""
-        return not self.down or self._clock() >= self._rests_until
-
-    def take(self, number: int) -> None:
-        """One request more; if the endpoint is down, the one that finds out."""
-        self.outstanding += 1
-        self.last = number
-        if self.down:
-            self._rests_until = self._clock() + _REST_S
-
-    def succeeded(self) -> None:
-        """A request was answered."""
-        self._failures = 0
-
-    def failed(self) -> None:
-        """A request failed, and the endpoint is to blame."""
-        self._failures += 1
-        self._rests_until = self._clock() + _REST_S
+_REST_S = 30.0  # while others work
+_OUTAGE_REST_S = 5.0
+_HOMES = 20_000
+_SKEW = 1.25
+_SLACK = 4
 
 
 class Balancer:
-    """Gives each request an endpoint.
+    """Gives each request an endpoint and a turn there.
 
-    A session stays with its endpoint, whose prefix cache knows the conversation, as long as that
-    works: after three failures in a row its sessions move, and for half a minute it gets nothing;
-    then single requests find out whether it is back. A new session, or a request without one, goes
-    where the fewest requests are outstanding, of equals in turn. Where no endpoint is usable, all
-    are tried.
+    A conversation stays with its endpoint, and one with the same opening (task and plan) goes where
+    the last one went: the prefix cache knows it. What is new goes where the fewest requests wait;
+    if none do, where the fewest are outstanding, of equals in turn. Nobody stays where clearly more
+    requests are outstanding than elsewhere: a cache is worth less than an idle server. After three
+    failures in a row an endpoint's conversations move, and for half a minute it gets nothing; then
+    single requests find out whether it is back. Where no endpoint is usable, all are tried; in an
+    outage (`Outage`) requests wait, and one every few seconds finds out.
 
     Args:
         endpoints: At least one.
+        outage: Whether to wait when all are down.
     """
 
-    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(self, endpoints: Sequence[Endpoint], outage: Outage) -> None:
         self.endpoints = tuple(endpoints)
-        self._homes: OrderedDict[str, Endpoint] = OrderedDict()
+        self.outage = outage
+        self._homes: OrderedDict[Hashable, Endpoint] = OrderedDict()
         self._numbers = itertools.count()
 
     @asynccontextmanager
-    async def turn(self, session: str | None) -> AsyncIterator[Endpoint]:
-        """Waits for a turn at an endpoint; it is given back at the end."""
+    async def turn(self, *names: Hashable) -> AsyncIterator[Endpoint]:
+        """Waits for a turn at an endpoint; it is given back at the end.
+
+        Args:
+            *names: Of what the request belongs to, the closest first: its conversation, its
+                opening.
+        """
         while True:
-            endpoint = self._choose(session)
-            was_down = endpoint.down
+            await self._outage_over()
+            endpoint = self._choose(names)
             endpoint.take(next(self._numbers))
             try:
-                async with endpoint.turns:
-                    # It may have gone down while this request waited for its turn.
-                    if was_down or endpoint.usable or not self._usable():
-                        yield endpoint
-                        return
+                if not await endpoint.enter():
+                    continue
+                try:
+                    yield endpoint
+                    return
+                finally:
+                    endpoint.leave()
             finally:
                 endpoint.outstanding -= 1
 
@@ -106,17 +70,61 @@ class Balancer:
         """Whether no endpoint works."""
         return all(endpoint.down for endpoint in self.endpoints)
 
-    def _usable(self) -> list[Endpoint]:
-        return [endpoint for endpoint in self.endpoints if endpoint.usable]
+    def answered(self, endpoint: Endpoint) -> None:
+        """A request was answered."""
+        endpoint.answered()
+        self.outage.answered(endpoint.url)
 
-    def _choose(self, session: str | None) -> Endpoint:
-        candidates = self._usable() or list(self.endpoints)
-        home = None if session is None else self._homes.get(session)
-        if home not in candidates:
-            home = min(candidates, key=lambda one: (one.outstanding, one.last))
-        if session is not None:
-            self._homes[session] = home
-            self._homes.move_to_end(session)
-            if len(self._homes) > _SESSIONS:
-                self._homes.popitem(last=False)
-        return home
+    def faulted(self, endpoint: Endpoint, fault: RequestFault, sent: float) -> None:
+        """A request came to nothing.
+
+        Args:
+            endpoint: Where.
+            fault: How.
+            sent: When it was sent, in monotonic seconds.
+        """
+        if fault.tells_overload:
+            endpoint.overloaded(sent)
+        if fault.retry_after:
+            endpoint.pause(fault.retry_after)
+        if not fault.blames_endpoint:
+            endpoint.works()
+            self.outage.answered(endpoint.url)
+            return
+        endpoint.failed()
+        if fault.tells_absence and self.all_down:
+            self.outage.failed(fault.what)
+
+    async def _outage_over(self) -> None:
+        """Waits until an endpoint works, or it is time for this request to find out."""
+        while self.outage.waits and self.all_down:
+            wait_s = min(endpoint.rests_s(_OUTAGE_REST_S) for endpoint in self.endpoints)
+            if not wait_s:
+                return
+            await self.outage.wait(wait_s)
+
+    def _usable(self) -> list[Endpoint]:
+        rest_s = _OUTAGE_REST_S if self.outage.waits and self.all_down else _REST_S
+        rested = [one for one in self.endpoints if not one.down or not one.rests_s(rest_s)]
+        return [one for one in rested if not one.paused] or rested or list(self.endpoints)
+
+    def _choose(self, names: Sequence[Hashable]) -> Endpoint:
+        candidates = self._usable()
+        chosen = min(candidates, key=lambda one: (one.queue, one.outstanding, one.last))
+        home = next((self._homes[name] for name in names if name in self._homes), None)
+        if home in candidates and not _crowded(home, chosen):
+            chosen = home
+        for name in names:
+            self._homes[name] = chosen
+            self._homes.move_to_end(name)
+        while len(self._homes) > _HOMES:
+            self._homes.popitem(last=False)
+        return chosen
+
+
+def _crowded(home: Endpoint, other: Endpoint) -> bool:
+    """Whether another endpoint has clearly less to do."""
+    return (
+        home.queue > _SKEW * other.queue + _SLACK
+        or home.outstanding > _SKEW * other.outstanding + _SLACK
+    )

@@ -79,6 +79,16 @@ class RequestFault(Exception):
         """Whether it says that the server is ill: no limit of rate does, and no fault of ours."""
         return self.remedy is Remedy.RETRY and self.status != 429
 
+    @property
+    def tells_overload(self) -> bool:
+        """Whether the server has, or may have, too much to do."""
+        return self.timed_out or (self.remedy is Remedy.RETRY and self.status in {429, 503, 504})
+
+    @property
+    def tells_absence(self) -> bool:
+        """Whether it is as if nobody were there: no connection, no answer, or a gateway says so."""
+        return self.remedy is Remedy.RETRY and self.status in {None, 502, 503, 504}
+
 
 def fault_of(error: Exception, timeout_s: float) -> RequestFault:
     """Reads an error of the SDK: of the connection, or a response with an error's status."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+import time
+from collections.abc import Coroutine, Hashable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from metaplan.core import (
@@ -17,9 +18,11 @@ from metaplan.core import (
     seed_from,
 )
 from metaplan.models.contract import Completion, Message, Sampling
-from metaplan.models.served.balancing import Balancer, Endpoint
+from metaplan.models.served.balancing import Balancer
 from metaplan.models.served.connection import Connection
+from metaplan.models.served.endpoint import Endpoint
 from metaplan.models.served.faults import Remedy, RequestFault, refused_parameter
+from metaplan.models.served.outage import Outage
 from metaplan.models.served.protocol import Reply, completions_of, request_body
 from metaplan.models.served.settings import ServedSettings, api_key_for
 from metaplan.models.served.waits import wait_s
@@ -57,7 +60,7 @@ class ServedModel:
         self.settings = settings
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connections: dict[str, Connection] = {}
-        self._balancer = Balancer(())
+        self._balancer = Balancer((), Outage(settings.model, 0.0))
         self._closed = False
         self._warned = False
         self._usage = ServedUsage()
@@ -115,10 +118,12 @@ class ServedModel:
                 f"server can (vLLM and SGLang do)"
             )
 
+        names = [name for name in (session, _opening(messages)) if name is not None]
+
         async def draw(have: int, wanted: int) -> list[Completion]:
             seed = None if sampling.seed is None else _seed(sampling.seed, messages, have)
             body = request_body(self.settings, messages, sampling, seed)
-            reply = await self._ask(body, wanted, session)
+            reply = await self._ask(body, wanted, names)
             return self._accepted(completions_of(reply, wanted, sampling.stop), sampling)
 
         completions = await draw(0, n)
@@ -135,34 +140,39 @@ class ServedModel:
             for connection in connections.values():
                 await connection.close()
 
-    async def _ask(self, body: dict[str, Any], n: int, session: str | None) -> Reply:
+    async def _ask(self, body: dict[str, Any], n: int, names: Sequence[Hashable]) -> Reply:
         """Sends a request until it is answered, elsewhere if its endpoint is down."""
         self._connect()
-        attempts = self.settings.attempts
-        for attempt in range(1, attempts + 1):
-            async with self._balancer.turn(session) as endpoint:
+        balancer, attempt = self._balancer, 1
+        while True:
+            async with balancer.turn(*names) as endpoint:
+                was_down = endpoint.down
                 try:
                     return await self._send(endpoint, body, n)
                 except RequestFault as fault:
+                    in_outage = balancer.outage.waits
+                    # Whoever finds out whether an outage is over uses up no attempt.
+                    last = attempt >= self.settings.attempts and not (was_down and in_outage)
                     # Each wait for servers that hang is a long one: the episode's retry is enough.
-                    hopeless = fault.timed_out and self._balancer.all_down
-                    if fault.remedy is not Remedy.RETRY or hopeless or attempt == attempts:
+                    hopeless = fault.timed_out and balancer.all_down and not in_outage
+                    if fault.remedy is not Remedy.RETRY or hopeless or last:
                         self._give_up(endpoint.url, fault, attempt)
-                    wait = wait_s(attempt, fault.retry_after)
-            await asyncio.sleep(wait)
-        raise AssertionError("there is at least one attempt")
+            if not in_outage:
+                await asyncio.sleep(wait_s(attempt))
+            attempt += not (was_down and in_outage)
 
     async def _send(self, endpoint: Endpoint, body: dict[str, Any], n: int) -> Reply:
         self._check_open()  # closed while this request waited
         connection = self._connections[endpoint.url]
         wanted = n if connection.form.draws_many else 1
+        sent = time.monotonic()
         try:
             reply = await connection.ask(body, n=wanted)
         except RequestFault as fault:
             self._count(faults=1)
-            (endpoint.failed if fault.blames_endpoint else endpoint.succeeded)()
+            self._balancer.faulted(endpoint, fault, sent)
             raise
-        endpoint.succeeded()
+        self._balancer.answered(endpoint)
         if len(reply.choices) < wanted:
             connection.form.without.add("n")
         self._count(requests=1, **reply.counted.model_dump())
@@ -183,7 +193,10 @@ class ServedModel:
             url: Connection(url, api_key_for(url, settings), settings.timeout_s)
             for url in settings.urls
         }
-        self._balancer = Balancer([Endpoint(url, settings.max_in_flight) for url in settings.urls])
+        self._balancer = Balancer(
+            [Endpoint(url, settings.max_in_flight) for url in settings.urls],
+            Outage(settings.model, settings.patience_s),
+        )
         self._loop = loop
 
     def _count(self, **more: int) -> None:
@@ -233,6 +246,12 @@ class ServedModel:
 def _seed(seed: int, messages: Sequence[Message], have: int) -> int:
     """A seed of its own for each turn of an episode and each of several completions."""
     return seed_from(seed, digest([dict(message) for message in messages]), have)
+
+
+def _opening(messages: Sequence[Message]) -> int:
+    """Names what conversations begin with: up to the task and its plan, they are the same."""
+    upto = next((at for at, one in enumerate(messages) if one["role"] == "user"), 0)
+    return hash(tuple(message["content"] for message in messages[: upto + 1]))
 
 
 async def _all(work: Sequence[Coroutine[Any, Any, list[Completion]]]) -> list[list[Completion]]:

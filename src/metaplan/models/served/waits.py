@@ -16,19 +16,17 @@ LONGEST_RETRY_AFTER_S = 120.0
 """A server that asks for more is asked again after this time."""
 
 
-def wait_s(attempt: int, retry_after: float | None = None) -> float:
+def wait_s(attempt: int) -> float:
     """Seconds to wait after the given attempt (counted from 1) failed.
 
     Exponential with full jitter: uniform between 0 and a bound that doubles, so that many requests
-    that failed together don't come back together. What the server asks for is added, not drawn
-    from.
+    that failed together don't come back together.
 
     Args:
         attempt: 1, 2, …
-        retry_after: What the server asked for, in seconds.
     """
     bound = min(_FIRST_WAIT_S * 2.0 ** min(attempt - 1, 16), _LONGEST_WAIT_S)
-    return (retry_after or 0.0) + random.uniform(0.0, bound)  # noqa: S311 - spreads load
+    return random.uniform(0.0, bound)  # noqa: S311 - spreads load
 
 
 def retry_after_s(headers: Mapping[str, str], now: float | None = None) -> float | None:
