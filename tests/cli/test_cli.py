@@ -16,7 +16,7 @@ from metaplan.episodes import RunStore
 
 VERBS = [
     "demo", "run", "collect", "sft", "sample", "explore", "dpo", "evaluate", "report", "status",
-    "show", "plan", "data", "envs",
+    "show", "repair", "plan", "data", "envs",
 ]  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def test_help_lists_every_verb_and_loads_nothing_heavy(metaplan_command):
         ),
         (["run", "alfworld-small", "--out", "new"], "metaplan data"),
         (["status", "absent"], "absent holds no run"),
-        (["status", "damaged"], "is damaged or no run's database"),
+        (["status", "damaged"], "is damaged, or no run's database"),
         (["show", "absent"], "absent holds no run"),
         (["plan", "put a mug in fridge", "--planner", "absent"], "absent is not a planner"),
         (["plan", " ", "--planner", "absent"], "the task's text is empty"),

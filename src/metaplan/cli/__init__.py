@@ -16,6 +16,7 @@ from metaplan.cli.demo import demo
 from metaplan.cli.doctor import doctor
 from metaplan.cli.envs import app as envs_app
 from metaplan.cli.plan import plan
+from metaplan.cli.repair import repair
 from metaplan.cli.run import run
 from metaplan.cli.show import show
 from metaplan.cli.stages import add_to
@@ -40,6 +41,7 @@ app.command(run)
 add_to(app)
 app.command(status)
 app.command(show)
+app.command(repair)
 app.command(doctor)
 app.command(plan)
 app.command(data_app)

@@ -5,6 +5,7 @@ from metaplan.episodes.filesystem import is_network_mount
 from metaplan.episodes.lock import RunningProcess, running_process
 from metaplan.episodes.pool import EnvironmentPool, RemoteEnvironment
 from metaplan.episodes.progress import Progress, SilentProgress, Tracker
+from metaplan.episodes.repair import Repair, repair_database
 from metaplan.episodes.retry import RetryPolicy
 from metaplan.episodes.scheduler import EpisodeRunner, EpisodesDone
 from metaplan.episodes.status import EpisodeSummary, Rates, RunStatus, SlowTask, VoidCause
@@ -18,6 +19,7 @@ __all__ = [
     "Progress",
     "Rates",
     "RemoteEnvironment",
+    "Repair",
     "RetryPolicy",
     "RunStatus",
     "RunStore",
@@ -28,6 +30,7 @@ __all__ = [
     "VoidCause",
     "for_each",
     "is_network_mount",
+    "repair_database",
     "retried",
     "running_process",
 ]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from metaplan.core import RunError
 from metaplan.episodes.filesystem import is_network_mount
@@ -19,6 +20,7 @@ from metaplan.episodes.lock import take_lock
 __all__ = ["FILE_NAME", "SCHEMA_VERSION", "Database"]
 
 FILE_NAME = "run.db"
+T = TypeVar("T")
 
 # One entry a format: what it added to the one before. A file of an older format gets the rest when
 # it is opened for writing.
@@ -123,6 +125,23 @@ class Database:
         except sqlite3.DatabaseError as error:
             raise _unusable(self.path, error, "read") from None
 
+    def read_as(self, parse: Callable[..., T], statement: str, *values: Any) -> list[T]:
+        """What the rows of a query say.
+
+        Args:
+            parse: Makes something of the columns of one row.
+            statement: The query.
+            *values: Of its slots.
+
+        Raises:
+            RunError: The file is damaged: what is written there can't be understood.
+        """
+        rows = self.read(statement, *values)
+        try:
+            return [parse(*row) for row in rows]
+        except (ValueError, TypeError) as error:
+            raise _damaged(self.path, str(error).partition("\n")[0]) from None
+
     def write(self, *statements: tuple[str, Sequence[Any]]) -> None:
         """Commits statements in one transaction: all of them or, when it raises, none.
 
@@ -155,6 +174,8 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
     if has_log and not (path.exists() and path.stat().st_size):
         raise _damaged(path, f"it is empty, but has a log, {log.name}")
     try:
+        if has_log and not read_only:
+            _check_after_unclean_end(path)
         connection = sqlite3.connect(_address(path, read_only), uri=True, isolation_level=None)
     except sqlite3.Error as error:
         raise _unusable(path, error, "open") from None
@@ -164,8 +185,6 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
         (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
         _check_version(path, version, read_only, is_empty=not tables)
         if not read_only:
-            if has_log:
-                _check_after_unclean_end(connection, path)
             _choose_journal(connection, path)
             if version < SCHEMA_VERSION:
                 missing = "".join(_FORMATS[version:])
@@ -221,16 +240,17 @@ def _choose_journal(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("PRAGMA synchronous = NORMAL")
 
 
-def _check_after_unclean_end(connection: sqlite3.Connection, path: Path) -> None:
-    """Looks at the whole file where the last process was killed, and its log is there to be used.
+def _check_after_unclean_end(path: Path) -> None:
+    """Looks through a file whose last writer was killed, together with the log that it left.
 
-    A kill leaves file and log that fit together, but a person may have put another file beside the
-    log. Writing to such a pair would spoil what is left.
+    The two fit together, unless a person has put another file beside the log. To open that for
+    writing would spoil it.
 
     Raises:
         RunError: The file is damaged.
     """
-    ((finding,),) = connection.execute("PRAGMA quick_check(1)")
+    with closing(sqlite3.connect(_address(path, read_only=True), uri=True)) as connection:
+        ((finding,),) = connection.execute("PRAGMA quick_check(1)")
     if finding != "ok":
         raise _damaged(path, finding)
 
@@ -241,7 +261,7 @@ _REMEDIES = {
     sqlite3.SQLITE_READONLY: "put the permissions of the file and of its directory right",
     sqlite3.SQLITE_PERM: "put the permissions of the file and of its directory right",
     sqlite3.SQLITE_BUSY: "end the program that uses it",
-    sqlite3.SQLITE_CANTOPEN: "put that right",
+    sqlite3.SQLITE_CANTOPEN: "put the permissions of its directory right",
 }
 """By SQLite's error code, where the file itself is not the fault."""
 
@@ -249,23 +269,19 @@ _REMEDIES = {
 def _unusable(path: Path, error: sqlite3.Error, what: str) -> RunError:
     """Says what to do about a file that can't be used, by what is wrong with it."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    remedy = _REMEDIES.get(code & 0xFF)
+    cause, remedy = str(error), _REMEDIES.get(code & 0xFF)
+    try:
+        path.open("rb").close()
+    except FileNotFoundError:
+        pass
+    except OSError as refusal:  # SQLite itself does not say why
+        cause, remedy = f"{refusal.strerror}", "put that right"
     if remedy is None or code == sqlite3.SQLITE_IOERR_SHORT_READ:
-        return _damaged(path, str(error))
+        return _damaged(path, cause)
     return RunError(
-        f"can't {what} {path}: {_cause(path, error)}. What was committed is safe: {remedy}, then "
-        f"give the same command again"
+        f"can't {what} {path}: {cause}. What was committed is safe: {remedy}, then give the same "
+        f"command again"
     )
-
-
-def _cause(path: Path, error: sqlite3.Error) -> str:
-    """The operating system's words, where SQLite just says that it can't open the file."""
-    if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN:
-        try:
-            path.open("rb").close()
-        except OSError as cause:
-            return f"{error} ({cause.strerror})"
-    return str(error)
 
 
 def _damaged(path: Path, finding: str) -> RunError:

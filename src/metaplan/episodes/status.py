@@ -183,8 +183,8 @@ def read_stages(
 
 
 def _fact(database: Database, name: str) -> Any:
-    rows = database.read("SELECT value FROM meta WHERE name = ?", name)
-    return json.loads(rows[0][0]) if rows else None
+    found = database.read_as(json.loads, "SELECT value FROM meta WHERE name = ?", name)
+    return found[0] if found else None
 
 
 def _summaries(database: Database) -> Iterator[EpisodeSummary]:

@@ -15,10 +15,7 @@ from metaplan.core import (
     Episode,
     ExpertTrajectory,
     MetaPlan,
-    Placement,
-    StopReason,
     Task,
-    Turn,
 )
 from metaplan.episodes.database import Database
 from metaplan.episodes.status import RunStatus, StageStatus, read_run_status, read_stages
@@ -67,8 +64,8 @@ class RunStore:
 
     def fact(self, name: str) -> Any:
         """A JSON value kept under a name; None where there is none."""
-        rows = self._database.read("SELECT value FROM meta WHERE name = ?", name)
-        return json.loads(rows[0][0]) if rows else None
+        found = self._database.read_as(json.loads, "SELECT value FROM meta WHERE name = ?", name)
+        return found[0] if found else None
 
     def set_fact(self, name: str, value: Any) -> None:
         """Keeps a JSON value under a name."""
@@ -117,12 +114,12 @@ class RunStore:
 
     def tasks(self, task_set: str | None = None) -> dict[str, Task]:
         """Tasks with instructions, by key: those of a set, or all."""
-        rows = self._database.read(
+        tasks = self._database.read_as(
+            Task.model_validate_json,
             "SELECT record FROM tasks WHERE ? IS NULL OR task_set = ? ORDER BY key",
             task_set,
             task_set,
         )
-        tasks = (Task.model_validate_json(record) for (record,) in rows)
         return {task.key: task for task in tasks}
 
     def add_trajectory(self, trajectory: ExpertTrajectory) -> None:
@@ -132,8 +129,10 @@ class RunStore:
 
     def trajectories(self) -> dict[str, ExpertTrajectory]:
         """Expert trajectories by task key."""
-        rows = self._database.read("SELECT record FROM trajectories ORDER BY task_key")
-        found = (ExpertTrajectory.model_validate_json(record) for (record,) in rows)
+        found = self._database.read_as(
+            ExpertTrajectory.model_validate_json,
+            "SELECT record FROM trajectories ORDER BY task_key",
+        )
         return {trajectory.task.key: trajectory for trajectory in found}
 
     # -- plans
@@ -162,28 +161,24 @@ class RunStore:
 
     def plan_samples(self, planner: str) -> dict[str, list[PlanSample]]:
         """A planner's samples by task key, in the order of their indices."""
-        rows = self._database.read(
+        found = self._database.read_as(
+            _plan_sample,
             "SELECT task_key, number, raw, record, prompt_tokens, completion_tokens "
             "FROM plan_samples LEFT JOIN plans ON plan_key = key WHERE planner = ? "
             "ORDER BY task_key, number",
             planner,
         )
         samples: dict[str, list[PlanSample]] = {}
-        for task_key, number, raw, record, prompt_tokens, completion_tokens in rows:
-            sample = PlanSample(
-                task_key=task_key,
-                index=number,
-                plan=MetaPlan.model_validate_json(record) if record else None,
-                raw=raw,
-                usage=Usage(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens),
-            )
-            samples.setdefault(task_key, []).append(sample)
+        for sample in found:
+            samples.setdefault(sample.task_key, []).append(sample)
         return samples
 
     def plan(self, key: str) -> MetaPlan | None:
         """A plan by its key."""
-        rows = self._database.read("SELECT record FROM plans WHERE key = ?", key)
-        return MetaPlan.model_validate_json(rows[0][0]) if rows else None
+        found = self._database.read_as(
+            MetaPlan.model_validate_json, "SELECT record FROM plans WHERE key = ?", key
+        )
+        return found[0] if found else None
 
     # -- answers of models outside episodes
 
@@ -194,8 +189,12 @@ class RunStore:
 
     def completion(self, request: str) -> Completion | None:
         """The answer to a request; None where it was never answered."""
-        rows = self._database.read("SELECT record FROM completions WHERE request = ?", request)
-        return Completion.model_validate_json(rows[0][0]) if rows else None
+        found = self._database.read_as(
+            Completion.model_validate_json,
+            "SELECT record FROM completions WHERE request = ?",
+            request,
+        )
+        return found[0] if found else None
 
     # -- episodes
 
@@ -253,10 +252,9 @@ class RunStore:
     def episodes(self, keys: Iterable[str]) -> Iterator[Episode]:
         """Those of the given episodes that are finished, in the order of the keys."""
         for key in keys:
-            rows = self._database.read(
-                f"SELECT {_EPISODE_COLUMNS} FROM episodes WHERE key = ?", key
+            yield from self._database.read_as(
+                _episode, f"SELECT {_EPISODE_COLUMNS} FROM episodes WHERE key = ?", key
             )
-            yield from map(_episode, rows)
 
     def episode_keys(self, beginning: str, limit: int = 10) -> list[str]:
         """Keys of finished episodes that begin with the given digits, for `metaplan show`."""
@@ -285,38 +283,18 @@ class RunStore:
         )
 
 
-def _episode(row: tuple[Any, ...]) -> Episode:
-    (
-        key,
-        round_,
-        task_key,
-        environment,
-        plan_key,
-        placement,
-        agent,
-        repetition,
-        reward,
-        success,
-        stop_reason,
-        prompt_tokens,
-        completion_tokens,
-        duration_s,
-        turns,
-    ) = row
-    return Episode(
-        key=key,
-        round=round_,
+def _plan_sample(*row: Any) -> PlanSample:
+    task_key, number, raw, record, prompt_tokens, completion_tokens = row
+    return PlanSample(
         task_key=task_key,
-        environment=environment,
-        plan_key=plan_key,
-        placement=Placement(placement) if placement else None,
-        agent=agent,
-        repetition=repetition,
-        turns=tuple(Turn.model_validate(turn) for turn in json.loads(turns)),
-        reward=reward,
-        success=bool(success),
-        stop_reason=StopReason(stop_reason),
-        prompt_tokens=prompt_tokens,
-        completion_tokens=completion_tokens,
-        duration_s=duration_s,
+        index=number,
+        plan=MetaPlan.model_validate_json(record) if record else None,
+        raw=raw,
+        usage=Usage(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens),
     )
+
+
+def _episode(*row: Any) -> Episode:
+    """An episode from its columns (`_EPISODE_COLUMNS`)."""
+    fields = dict(zip(_EPISODE_COLUMNS.split(", "), row, strict=True))
+    return Episode(**fields | {"turns": json.loads(fields["turns"])})
