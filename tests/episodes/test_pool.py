@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from metaplan.core import EnvironmentFault, Task
+from metaplan.core import EnvironmentFault, RunError, Task
 from metaplan.environments import get_benchmark
 from metaplan.episodes import EnvironmentPool
+from metaplan.episodes.executors import LocalExecutor
 from metaplan.episodes.executors.process import FRAME_HEADER, serve
 
 
@@ -97,6 +98,79 @@ async def test_a_killed_worker_faults_its_own_episodes_and_is_replaced(shaky_ins
         assert pid not in pool.processes
 
 
+class Cramped(LocalExecutor):
+    """A place where there is room for so many workers."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.started = []
+        self._one_at_a_time = asyncio.Lock()
+
+    async def start_worker(self):
+        async with self._one_at_a_time:
+            if sum(worker.alive for worker in self.started) < self.room:
+                self.started.append(await super().start_worker())
+                return self.started[-1]
+        await asyncio.sleep(0.3)
+        raise RunError("no room")
+
+
+async def kill_worker_of(environment):
+    pid = (await environment.step("wait")).info["pid"]
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(EnvironmentFault, match="worker died"):
+        await environment.step("wait")
+
+
+async def test_where_there_is_less_room_than_before_fewer_workers_go_on(
+    shaky_installed, monkeypatch
+):
+    monkeypatch.setattr("metaplan.episodes.pool._TRY_AGAIN_S", 0.2)
+    executor = Cramped(2)
+    async with EnvironmentPool(2, executor=executor) as pool:
+        doomed, safe = await pool.open(shaky_task(0)), await pool.open(shaky_task(1))
+        await doomed.reset()
+        await safe.reset()
+        executor.room = 1
+        await kill_worker_of(doomed)
+        for _ in range(3):
+            assert (await play(pool, shaky_task(0), "win"))[-1].success
+            assert len(pool.processes) == 1
+            await asyncio.sleep(0.2)
+        await kill_worker_of(safe)  # another one is lost while there is no room for the first
+        assert (await play(pool, shaky_task(1), "win"))[-1].success
+        executor.room = 2
+        while len(pool.processes) < 2:
+            await asyncio.sleep(0.05)
+        assert pool.restarts == 2
+
+
+async def test_nobody_waits_for_the_second_worker_when_the_first_is_back(shaky_installed):
+    executor = Cramped(2)
+    async with EnvironmentPool(2, executor=executor) as pool:
+        environments = [await pool.open(shaky_task(number)) for number in range(2)]
+        for environment in environments:
+            await environment.reset()
+        for environment in environments:
+            await kill_worker_of(environment)
+        executor.room = 1
+        assert (await play(pool, shaky_task(), "win"))[-1].success
+        assert len(pool.processes) == 1
+
+
+async def test_a_pool_without_room_for_a_single_worker_says_so(shaky_installed):
+    executor = Cramped(1)
+    async with EnvironmentPool(1, executor=executor) as pool:
+        environment = await pool.open(shaky_task())
+        await environment.reset()
+        executor.room = 0
+        await kill_worker_of(environment)
+        with pytest.raises(RunError, match="no room"):
+            await pool.open(shaky_task())
+    with pytest.raises(RunError, match="no room"):
+        await EnvironmentPool(3, executor=Cramped(2)).start()
+
+
 async def test_a_crash_is_a_fault_that_says_how_the_worker_ended(shaky_installed):
     async with EnvironmentPool(1, timeout_s=30) as pool:
         with pytest.raises(EnvironmentFault, match="exit code 3"):
@@ -172,6 +246,7 @@ PARENT = """
 import asyncio
 from metaplan.core import Task
 from metaplan.episodes import EnvironmentPool
+from metaplan.episodes.executors import LocalExecutor
 from metaplan.episodes.executors.process import FRAME_HEADER, serve
 
 async def main():

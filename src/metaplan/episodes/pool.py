@@ -128,6 +128,7 @@ class EnvironmentPool:
         self._executor: Executor = executor or LocalExecutor()
         self._places: list[_Place] = []
         self._numbers = itertools.count()
+        self._arrival = asyncio.Event()
         self._replacing: asyncio.Task[None] | None = None
         self._closed = False
         self.restarts = 0
@@ -148,6 +149,7 @@ class EnvironmentPool:
 
     async def _start_one(self) -> None:
         self._places.append(_Place(await self._executor.start_worker()))
+        self._arrival.set()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -219,14 +221,14 @@ class EnvironmentPool:
         if self._closed:
             raise EnvironmentFault("the environment workers have been closed")
         replacing = self._replace_the_lost()
-        if not any(place.worker.alive for place in self._places) and replacing is not None:
-            await asyncio.shield(replacing)  # others wait for it, too
+        if replacing is not None and not self._living:
+            await self._wait_for_one(replacing)
         place = self._choose(task)
         place.note_load(task)
         return place
 
     def _choose(self, task: Task) -> _Place:
-        places = [place for place in self._places if place.worker.alive]
+        places = self._living
         if not places:
             raise EnvironmentFault("the environment worker died as soon as it was started")
         idlest = min(places, key=lambda place: (place.outstanding, place.environments))
@@ -235,17 +237,17 @@ class EnvironmentPool:
         crowded = holder.outstanding >= _LONG_QUEUE and idlest.outstanding == 0
         return idlest if crowded else holder
 
+    @property
+    def _living(self) -> list[_Place]:
+        return [place for place in self._places if place.worker.alive]
+
     def _replace_the_lost(self) -> asyncio.Task[None] | None:
         """Sees to it that workers are replaced; the task that does it, where there is one."""
         if self._replacing is None or self._replacing.done():
-            if all(place.worker.alive for place in self._places) and self._is_full:
+            if len(self._living) == self._size:
                 return None
             self._replacing = asyncio.create_task(self._replace())
         return self._replacing
-
-    @property
-    def _is_full(self) -> bool:
-        return len(self._places) == self._size
 
     async def _replace(self) -> None:
         """Ends when all workers are alive; goes on with fewer where there is no place for more.
@@ -253,15 +255,37 @@ class EnvironmentPool:
         Raises:
             RunError: There is no place for a single one.
         """
+        while (had := await self._bury_the_lost()) < self._size:
+            starts = (self._start_one() for _ in range(self._size - had))
+            outcomes = await asyncio.gather(*starts, return_exceptions=True)
+            errors = [outcome for outcome in outcomes if outcome is not None]
+            if not errors:
+                continue
+            if not isinstance(errors[0], RunError) or not (had or self._living):
+                raise errors[0]
+            _log.warning("%d of %d workers: %s", len(self._living), self._size, errors[0])
+            if self._living:
+                await asyncio.sleep(_TRY_AGAIN_S)
+
+    async def _bury_the_lost(self) -> int:
+        """Forgets workers that are not alive; how many there are that are."""
         lost = [place for place in self._places if not place.worker.alive]
-        self._places = [place for place in self._places if place not in lost]
+        self._places = self._living
+        self._arrival.clear()
         self.restarts += len(lost)
         await asyncio.gather(*(place.worker.close() for place in lost))
-        while not self._is_full:
-            try:
-                await self._start_one()
-            except RunError as error:
-                if not any(place.worker.alive for place in self._places):
-                    raise
-                _log.warning("%d workers are left: %s", len(self._places), error)
-                await asyncio.sleep(_TRY_AGAIN_S)
+        return len(self._places)
+
+    async def _wait_for_one(self, replacing: asyncio.Task[None]) -> None:
+        """Waits until a worker is there, or it is clear that none will be.
+
+        Raises:
+            RunError: None will be.
+        """
+        arrival = asyncio.create_task(self._arrival.wait())
+        try:
+            await asyncio.wait((arrival, replacing), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            arrival.cancel()
+        if not self._living:
+            await asyncio.shield(replacing)
