@@ -5,14 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metaplan.core import DataError, Episode, MetaPlan, Placement, PlanScore, StopReason, Task
+from metaplan.core import DataError, MetaPlan, Placement, PlanScore, Task
 from metaplan.exploration import (
+    Uniform,
     best_plans,
     exploration_specs,
     incomplete_plans,
     plan_scores,
     preference_pairs,
     read_pairs,
+    rewards_of,
     score_of,
 )
 
@@ -41,34 +43,23 @@ def score(plan, mean, task_key="t/1"):
 
 
 def specs_of(plans, episodes_per_plan=3):
+    keys = {task: [plan.key for plan in group] for task, group in plans.items()}
     return exploration_specs(
-        plans,
+        Uniform(keys, episodes_per_plan).next_round({}).episodes,
+        by_key(plans),
         TASKS,
-        episodes_per_plan=episodes_per_plan,
         placement=Placement.INSTRUCTION,
         environments=dict.fromkeys(TASKS, "e"),
         agent="a",
     )
 
 
-def episode(spec, reward):
-    return Episode(
-        key=spec.key,
-        task_key=spec.task.key,
-        environment=spec.environment,
-        plan_key=spec.plan.key,
-        placement=spec.placement,
-        agent=spec.agent,
-        repetition=spec.repetition,
-        turns=(),
-        reward=reward,
-        success=reward == 1.0,
-        stop_reason=StopReason.SOLVED if reward == 1.0 else StopReason.STEP_LIMIT,
-    )
+def by_key(plans):
+    return {task: {plan.key: plan for plan in group} for task, group in plans.items()}
 
 
-def test_equal_samples_share_their_episodes():
-    specs = specs_of({"t/1": [GOOD, BAD, GOOD], "t/2": [GOOD]})
+def test_uniform_exploration_plays_each_plan_equally_often():
+    specs = specs_of({"t/1": [GOOD, BAD], "t/2": [GOOD]})
     assert [(s.task.key, s.plan, s.repetition) for s in specs] == [
         *(("t/1", GOOD, n) for n in range(3)),
         *(("t/1", BAD, n) for n in range(3)),
@@ -83,22 +74,22 @@ def test_more_episodes_per_plan_contain_the_fewer():
 
 
 def test_a_plans_score_is_the_mean_reward_of_its_episodes():
-    specs = specs_of({"t/1": [GOOD, BAD]})
+    plans = {"t/1": [GOOD, BAD]}
+    specs = specs_of(plans)
     rewards = dict(zip((s.key for s in specs), (1.0, 0.0, 1.0, 0.0, 0.0, 0.0), strict=True))
-    scores = plan_scores(specs, {s.key: episode(s, rewards[s.key]) for s in specs})
+    scores = plan_scores(by_key(plans), rewards_of(specs, rewards))
     assert [(s.plan, s.mean, s.count) for s in scores] == [(GOOD, 2 / 3, 3), (BAD, 0.0, 3)]
     assert scores[0].standard_error == pytest.approx(1 / 3)
 
 
 def test_a_plan_that_lacks_an_episode_is_incomplete_and_in_no_pair():
-    specs = specs_of({"t/1": [GOOD, BAD, OTHER]})
-    played = {
-        s.key: episode(s, {GOOD: 1.0, BAD: 0.0, OTHER: 0.5}[s.plan])
-        for s in specs
-        if (s.plan, s.repetition) != (BAD, 2)
-    }
-    assert incomplete_plans(specs, played) == [("t/1", BAD.key)]
-    (pair,) = preference_pairs(plan_scores(specs, played))
+    plans = {"t/1": [GOOD, BAD, OTHER]}
+    worth = {GOOD: 1.0, BAD: 0.0, OTHER: 0.5}
+    specs = specs_of(plans)
+    played = {s.key: worth[s.plan] for s in specs if (s.plan, s.repetition) != (BAD, 2)}
+    earned = rewards_of(specs, played)
+    assert incomplete_plans(earned) == [("t/1", BAD.key)]
+    (pair,) = preference_pairs(plan_scores(by_key(plans), earned))
     assert (pair.chosen, pair.rejected) == (GOOD, OTHER)
 
 

@@ -1,5 +1,6 @@
-"""Exploration: Monte Carlo plan quality, preference pairs, the RFT filter."""
+"""Exploration: which episodes to play, Monte Carlo plan quality, preference pairs, RFT's filter."""
 
+from metaplan.exploration.allocation import Adaptive, Round, Uniform
 from metaplan.exploration.explore import (
     dpo_dataset,
     explore,
@@ -12,10 +13,14 @@ from metaplan.exploration.quality import (
     exploration_specs,
     incomplete_plans,
     plan_scores,
+    rewards_of,
     score_of,
 )
 
 __all__ = [
+    "Adaptive",
+    "Round",
+    "Uniform",
     "best_plans",
     "dpo_dataset",
     "exploration_specs",
@@ -25,6 +30,7 @@ __all__ = [
     "plan_scores",
     "preference_pairs",
     "read_pairs",
+    "rewards_of",
     "rft_dataset",
     "sample",
     "score_of",

@@ -30,7 +30,7 @@ Planned = tuple[str, str, int]
 Rewards = Mapping[tuple[str, str], Sequence[float | None]]
 """By task and plan, in the order of repetitions; None for an episode that came to nothing."""
 
-_GROWTH = 0.15  # a round adds this share to the episodes so far: 5 rounds double them
+_ROUNDS_PER_PLAN = 3  # so many rounds play, in the mean, one more episode with each plan
 _LOOKAHEAD = (1, 2, 4)
 _LEAST_WORTH = 5e-4  # widening of the gap by an episode
 _TIE = 0.05
@@ -114,7 +114,8 @@ class Adaptive:
         worth, episodes = _worth(belief, evidence.there)
         open_tasks = worth.max(1, initial=0.0) >= _LEAST_WORTH
         tied = _gap(belief, evidence.there) < _TIE
-        size = min(math.ceil(played * (1.0 + _GROWTH)), self.budget) - played
+        plans = sum(map(len, self.plans.values()))
+        size = min(math.ceil(plans / _ROUNDS_PER_PLAN), self.budget - played)
         chosen: list[Planned] = []
         for row in np.argsort(-worth.max(1, initial=0.0), kind="stable"):
             if len(chosen) >= size or not open_tasks[row]:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from metaplan.core import Episode, MetaPlan, PlanScore, PreferencePair
+from metaplan.core import EpisodeSpec, MetaPlan, PlanScore, PreferencePair
+from metaplan.exploration.allocation import Adaptive, Round, Uniform
 from metaplan.exploration.pairs import best_plans, preference_pairs, read_pairs
-from metaplan.exploration.quality import exploration_specs, incomplete_plans, plan_scores
+from metaplan.exploration.quality import (
+    exploration_specs,
+    incomplete_plans,
+    plan_scores,
+    rewards_of,
+)
 from metaplan.planners import PlanSample, pair_line, plan_line, write_jsonl
+from metaplan.recipes.config import ExploreConfig
 from metaplan.runs import Run, sample_plans
 
 __all__ = ["dpo_dataset", "explore", "pairs_of", "rft_dataset", "sample"]
@@ -42,7 +49,11 @@ def sample(run: Run, planner: Path) -> dict[str, list[PlanSample]]:
 
 
 def explore(run: Run, samples: Mapping[str, Sequence[PlanSample]]) -> list[PlanScore]:
-    """Plays N episodes with each plan and scores it: `Q(p)` (equations 5 and 6).
+    """Plays episodes with the sampled plans and scores these: `Q(p)` (equations 5 and 6).
+
+    Equal samples of a task share their episodes, as they are the same plan. Which episodes a round
+    has depends on the rewards of the rounds before alone: a resumed run comes to the same ones, and
+    finds them played.
 
     Returns:
         Scores of the complete plans; incomplete ones are reported and left out.
@@ -50,26 +61,36 @@ def explore(run: Run, samples: Mapping[str, Sequence[PlanSample]]) -> list[PlanS
     config = run.config.explore
     tasks = run.explored_tasks()
     agent = run.agent(config.temperature)
-    plans = {key: [s.plan for s in group if s.plan] for key, group in samples.items()}
-    specs = exploration_specs(
-        plans,
-        tasks,
-        episodes_per_plan=config.episodes_per_plan,
-        placement=run.config.agent.placement,
-        environments=agent.environment_fingerprints(run.benchmark, tasks.values()),
-        agent=agent.fingerprint,
-    )
+    environments = agent.environment_fingerprints(run.benchmark, tasks.values())
+    plans = {key: {s.plan.key: s.plan for s in group if s.plan} for key, group in samples.items()}
+    allocation = _allocation(config, plans)
+    specs: list[EpisodeSpec] = []
+    rewards: dict[str, float] = {}
     with run.stage("explore") as result:
-        run.play(specs, agent, purpose="explore", label="exploring")
-        episodes = {
-            episode.key: episode for episode in run.store.episodes(spec.key for spec in specs)
-        }
-        scores = plan_scores(specs, episodes)
+        while (planned := allocation.next_round(rewards_of(specs, rewards))).episodes:
+            if specs:
+                run.progress.say(_standing(planned, len(specs), allocation))
+            new = exploration_specs(
+                planned.episodes,
+                plans,
+                tasks,
+                placement=run.config.agent.placement,
+                environments=environments,
+                agent=agent.fingerprint,
+            )
+            # With those before, so that progress and health count the whole exploration.
+            played = [spec for spec in specs if spec.key in rewards]
+            run.play([*played, *new], agent, purpose="explore", label="exploring")
+            episodes = run.store.episodes(spec.key for spec in new)
+            rewards.update((episode.key, episode.reward) for episode in episodes)
+            specs += new
+        earned = rewards_of(specs, rewards)
+        scores = plan_scores(plans, earned)
         result.update(
             plans=len(scores),
-            episodes=len(episodes),
-            mean_reward=_mean_reward(episodes),
-            incomplete_plans=len(incomplete_plans(specs, episodes)),
+            episodes=len(rewards),
+            mean_reward=_mean(rewards.values()),
+            incomplete_plans=len(incomplete_plans(earned)),
         )
     write_jsonl(
         run.datasets / "plan_scores.jsonl", (score.model_dump(mode="json") for score in scores)
@@ -77,8 +98,25 @@ def explore(run: Run, samples: Mapping[str, Sequence[PlanSample]]) -> list[PlanS
     return scores
 
 
-def _mean_reward(episodes: Mapping[str, Episode]) -> float | None:
-    rewards = [episode.reward for episode in episodes.values()]
+def _allocation(
+    config: ExploreConfig, plans: Mapping[str, Mapping[str, MetaPlan]]
+) -> Uniform | Adaptive:
+    keys = {task_key: tuple(distinct) for task_key, distinct in plans.items()}
+    uniform = sum(map(len, keys.values())) * config.episodes_per_plan
+    if config.allocation == "uniform":
+        return Uniform(keys, config.episodes_per_plan)
+    return Adaptive(keys, math.ceil(config.budget * uniform))
+
+
+def _standing(planned: Round, played: int, allocation: Uniform | Adaptive) -> str:
+    left = f"; {allocation.budget - played} left" if isinstance(allocation, Adaptive) else ""
+    return (
+        f"exploring: {played} episodes played{left}; {planned.decided} tasks decided, "
+        f"{planned.tied} tied, {planned.open} open"
+    )
+
+
+def _mean(rewards: Collection[float]) -> float | None:
     return round(math.fsum(rewards) / len(rewards), 3) if rewards else None
 
 

@@ -6,29 +6,28 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from metaplan.core import Episode, EpisodeSpec, MetaPlan, Placement, PlanScore, Task
+from metaplan.core import EpisodeSpec, MetaPlan, Placement, PlanScore, Task
+from metaplan.exploration.allocation import Planned, Rewards
 
-__all__ = ["exploration_specs", "incomplete_plans", "plan_scores", "score_of"]
+__all__ = ["exploration_specs", "incomplete_plans", "plan_scores", "rewards_of", "score_of"]
 
 
 def exploration_specs(
-    plans: Mapping[str, Sequence[MetaPlan]],
+    episodes: Iterable[Planned],
+    plans: Mapping[str, Mapping[str, MetaPlan]],
     tasks: Mapping[str, Task],
     *,
-    episodes_per_plan: int,
     placement: Placement,
     environments: Mapping[str, str],
     agent: str,
     round: int = 0,
 ) -> list[EpisodeSpec]:
-    """The planned episodes: N for each distinct plan of each task (equation 5).
-
-    Equal samples of a task share their episodes, as they are the same plan.
+    """The planned episodes, in full (equation 5).
 
     Args:
-        plans: Sampled plans by task key.
+        episodes: Which, as an allocation names them.
+        plans: By task key and plan key.
         tasks: By task key.
-        episodes_per_plan: N.
         placement: Where the plan goes.
         environments: Environment fingerprint by task key.
         agent: Fingerprint of the exploring agent.
@@ -39,48 +38,57 @@ def exploration_specs(
             round=round,
             task=tasks[task_key],
             environment=environments[task_key],
-            plan=plan,
+            plan=plans[task_key][plan_key],
             placement=placement,
             agent=agent,
             repetition=repetition,
         )
-        for task_key, samples in plans.items()
-        for plan in {plan.key: plan for plan in samples}.values()
-        for repetition in range(episodes_per_plan)
+        for task_key, plan_key, repetition in episodes
     ]
 
 
-def plan_scores(specs: Iterable[EpisodeSpec], episodes: Mapping[str, Episode]) -> list[PlanScore]:
-    """`Q(p)` of every plan whose episodes are all there (equation 6).
+def rewards_of(
+    specs: Iterable[EpisodeSpec], rewards: Mapping[str, float]
+) -> dict[tuple[str, str], list[float | None]]:
+    """What each plan earned in its planned episodes.
 
     Args:
         specs: The planned episodes.
-        episodes: Finished episodes by key. Void ones are not among them.
+        rewards: Of the finished episodes, by key. Void ones are not among them.
 
     Returns:
-        One score for each (task, plan), in the order of the specs. A plan that lacks an episode
+        By (task key, plan key), in the order of the specs; None for an episode that is missing.
+    """
+    earned: dict[tuple[str, str], list[float | None]] = {}
+    for spec in specs:
+        if spec.plan is not None:
+            plan = (spec.task.key, spec.plan.key)
+            earned.setdefault(plan, []).append(rewards.get(spec.key))
+    return earned
+
+
+def plan_scores(plans: Mapping[str, Mapping[str, MetaPlan]], rewards: Rewards) -> list[PlanScore]:
+    """`Q(p)` of every plan whose episodes are all there (equation 6).
+
+    Args:
+        plans: By task key and plan key.
+        rewards: As from `rewards_of`.
+
+    Returns:
+        One score for each (task, plan), in the order of the rewards. A plan that lacks an episode
         has none: see `incomplete_plans`.
     """
     scores = []
-    for (task_key, _), planned in _by_plan(specs).items():
-        if any(spec.key not in episodes for spec in planned):
-            continue
-        plan = planned[0].plan
-        assert plan is not None  # noqa: S101  exploration always has a plan
-        rewards = [episodes[spec.key].reward for spec in planned]
-        scores.append(score_of(task_key, plan, rewards))
+    for (task_key, plan_key), earned in rewards.items():
+        found = [reward for reward in earned if reward is not None]
+        if len(found) == len(earned):
+            scores.append(score_of(task_key, plans[task_key][plan_key], found))
     return scores
 
 
-def incomplete_plans(
-    specs: Iterable[EpisodeSpec], episodes: Mapping[str, Episode]
-) -> list[tuple[str, str]]:
+def incomplete_plans(rewards: Rewards) -> list[tuple[str, str]]:
     """(task key, plan key) of the plans that lack episodes: reported, and in no pair."""
-    return [
-        (task_key, plan_key)
-        for (task_key, plan_key), planned in _by_plan(specs).items()
-        if any(spec.key not in episodes for spec in planned)
-    ]
+    return [plan for plan, earned in rewards.items() if None in earned]
 
 
 def score_of(task_key: str, plan: MetaPlan, rewards: Sequence[float]) -> PlanScore:
@@ -100,11 +108,3 @@ def score_of(task_key: str, plan: MetaPlan, rewards: Sequence[float]) -> PlanSco
         standard_error=standard_error,
         count=count,
     )
-
-
-def _by_plan(specs: Iterable[EpisodeSpec]) -> dict[tuple[str, str], list[EpisodeSpec]]:
-    groups: dict[tuple[str, str], list[EpisodeSpec]] = {}
-    for spec in specs:
-        if spec.plan is not None:
-            groups.setdefault((spec.task.key, spec.plan.key), []).append(spec)
-    return groups

@@ -59,6 +59,7 @@ EXTENDABLE = (
     "explore.tasks",
     "explore.plans_per_task",
     "explore.episodes_per_plan",
+    "explore.budget",
     "evaluate.episodes_per_task",
 )
 ADDABLE = ("tasks.evaluate.*",)
@@ -196,6 +197,9 @@ class ExploreConfig(Record):
         tasks: How many of the training tasks; null explores all.
         plans_per_task: M.
         episodes_per_plan: N.
+        allocation: ``uniform``, the paper's: N episodes with each plan; or ``adaptive``: where they
+            decide which plan is best and which is worst.
+        budget: Of adaptive exploration: its most episodes over all tasks, as a share of uniform's.
         temperature: Of planner and agent.
         pairs: A JSONL file of one's own preference pairs in place of exploration's.
     """
@@ -203,6 +207,8 @@ class ExploreConfig(Record):
     tasks: int | None = Field(default=None, ge=1)
     plans_per_task: int = Field(default=5, ge=1)
     episodes_per_plan: int = Field(default=5, ge=1)
+    allocation: Literal["uniform", "adaptive"] = "uniform"
+    budget: float = Field(default=0.4, gt=0.0)
     temperature: float = Field(default=0.7, ge=0.0, le=2.0)
     pairs: str | None = None
 

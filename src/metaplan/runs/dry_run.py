@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -229,18 +230,23 @@ class _Estimate:
 
     def _explore(self, tasks: int) -> PlannedStage:
         explore = self._config.explore
-        each = explore.plans_per_task * explore.episodes_per_plan
+        episodes = tasks * explore.plans_per_task * explore.episodes_per_plan
+        adaptive = explore.allocation == "adaptive"
         return self._played(
-            "explore", tasks, each, limit=self._train.step_limit, alike=explore.episodes_per_plan
+            "explore",
+            tasks,
+            math.ceil(episodes * explore.budget) if adaptive else episodes,
+            limit=self._train.step_limit,
+            alike=explore.episodes_per_plan,
+            planned=not adaptive or self._finished("explore"),
         )
 
     def _evaluate(self) -> PlannedStage:
         config, tasks = self._config, sum(test.count for test in self._tests)
         methods = config.evaluate.methods
         limit = sum(test.count * test.step_limit for test in self._tests) / tasks
-        played = self._played(
-            "evaluate", tasks, len(methods) * config.evaluate.episodes_per_task, limit=limit
-        )
+        each = len(methods) * config.evaluate.episodes_per_task
+        played = self._played("evaluate", tasks, tasks * each, limit=limit)
         if not played.missing:
             return played
         trained = set(methods) - {"none", "prompted"}
@@ -253,22 +259,30 @@ class _Estimate:
         return replace(played, effort=played.effort + planning, cpu_h=played.cpu_h + planning.cpu_h)
 
     def _played(
-        self, purpose: str, tasks: int, each: int, *, limit: float, alike: int = 1
+        self,
+        purpose: str,
+        tasks: int,
+        episodes: int,
+        *,
+        limit: float,
+        alike: int = 1,
+        planned: bool = True,
     ) -> PlannedStage:
         """Episodes of one purpose.
 
         Args:
             purpose: ``explore`` or ``evaluate``.
             tasks: How many.
-            each: Episodes of a task.
+            episodes: Of all of them.
             limit: Mean step limit.
             alike: Episodes that begin with the same message, which a cache then has.
+            planned: Whether those that were planned last are all; else rounds may follow.
         """
         there = self._summary(purpose)
         # What was planned last is known exactly, equal plans and all; what will be, is not.
-        known = there is not None and not self._grows
+        known = planned and there is not None and not self._grows
         done = there.episodes if there else 0
-        missing = there.missing if there and known else max(tasks * each - done, 0)
+        missing = there.missing if there and known else max(episodes - done, 0)
         turns = there.steps if there else limit
         effort = NOTHING
         if self._agent is not None:
@@ -278,7 +292,7 @@ class _Estimate:
         return PlannedStage(
             name=purpose,
             tasks=tasks,
-            episodes=tasks * each,
+            episodes=episodes,
             done=done,
             missing=missing,
             turns_each=turns,
