@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from math import ceil
 from typing import Any
 
 from metaplan.core import UserError
@@ -122,7 +123,13 @@ def probe(code: str, *arguments: str, timeout_s: float) -> Any:
         ProbeError: It printed none.
     """
     process = subprocess.Popen(  # noqa: S603 - our own code
-        [sys.executable, "-c", code, *arguments],
+        # The alarm ends it also where nobody is left to do so.
+        [
+            sys.executable,
+            "-c",
+            f"import signal; signal.alarm({ceil(timeout_s) + 1})\n{code}",
+            *arguments,
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+from metaplan.core import DataError, MissingDependencyError
+from metaplan.environments import get_benchmark
 from metaplan.recipes import RunConfig
 from metaplan.runs.doctor.benchmarks import benchmark_checks
-from metaplan.runs.doctor.checks import Check
-from metaplan.runs.doctor.endpoints import endpoint_checks
+from metaplan.runs.doctor.checks import Check, Finding
 from metaplan.runs.doctor.machine import machine_checks
+from metaplan.runs.doctor.models import model_checks
 from metaplan.runs.doctor.packages import package_checks
 from metaplan.runs.doctor.storage import run_checks, storage_checks
+from metaplan.runs.files import check_inputs
 
 __all__ = ["checks_for"]
 
@@ -31,11 +35,26 @@ def checks_for(
 
 
 def _checks(config: RunConfig | None, directory: Path | None, *, exists: bool) -> Iterator[Check]:
+    if config is not None:
+        yield Check("recipe", partial(_recipe, config), 120.0)
     yield from machine_checks(config)
     yield from package_checks(config)
     yield from storage_checks(config, directory)
     yield from benchmark_checks(config)
     if config is not None:
-        yield from endpoint_checks(config)
+        yield from model_checks(config)
     if directory is not None and exists:
         yield from run_checks(directory)
+
+
+def _recipe(config: RunConfig) -> Iterator[Finding]:
+    """What a run looks at before it begins: files that are named, counts of tasks.
+
+    Raises:
+        UserError: Something is not there.
+    """
+    try:
+        check_inputs(config, get_benchmark(config.benchmark))
+    except (DataError, MissingDependencyError):
+        return  # the benchmark's own check says more
+    yield Finding.fine("recipe", f"{config.name}: the files that it names are here")

@@ -38,6 +38,8 @@ def machine_checks(config: RunConfig | None) -> Iterator[Check]:
 
 def gigabytes(size: float) -> str:
     """A size in words, such as ``1.2 GB``."""
+    if size < 1e8:
+        return f"{size / 1e6:.0f} MB"
     return f"{size / 1e9:,.1f} GB" if size < 1e10 else f"{size / 1e9:,.0f} GB"
 
 

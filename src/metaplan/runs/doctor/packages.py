@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
-from urllib.parse import urlsplit
 
 from metaplan.core import UserError
 from metaplan.environments import get_benchmark
@@ -36,24 +35,30 @@ _COMPARE: dict[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
 
 
 def package_checks(config: RunConfig | None) -> Iterator[Check]:
-    """The core, and each extra: needed by the run, or just there or not."""
-    needed = _extras_of(config) if config else set()
+    """The core, and the extras: those that the run needs, or all."""
     requirements = _requirements()
+    extras = _extras_of(config) if config else {one.extra for one in requirements if one.extra}
     yield Check("packages", lambda: _core(requirements))
-    for extra in sorted({one.extra for one in requirements if one.extra} - _FOR_DEVELOPERS):
-        look = partial(_extra, extra, requirements, needed=extra in needed)
+    for extra in sorted(extras - _FOR_DEVELOPERS):
+        look = partial(_extra, extra, requirements, needed=config is not None)
         yield Check(f"extra {extra}", look)
-    if importlib.util.find_spec("torch"):
+    if "train" in extras and importlib.util.find_spec("torch"):
         yield Check("torch", lambda: _torch(config), _PROBE_S + 10)
-    if importlib.util.find_spec("ray"):
-        yield Check("ray", lambda: _ray(needed="ray" in needed), _PROBE_S + 10)
+    if "ray" in extras and importlib.util.find_spec("ray"):
+        yield Check("ray", lambda: _ray(config), _PROBE_S + 10)
 
 
 def _extras_of(config: RunConfig) -> set[str]:
     """Extras that a run can't do without."""
     needs = get_benchmark(config.benchmark).needs
     trains = config.trains_planner or config.agent.model == "local"
-    return {"report"} | ({needs[1]} if needs else set()) | ({"train"} if trains else set())
+    benchmark = {needs[1]} if needs else {config.benchmark} & {"alfworld"}
+    return {
+        "report",
+        *benchmark,
+        *({"train"} if trains else ()),
+        *({"ray"} if config.runtime.executor == "ray" else ()),
+    }
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,11 @@ class _Requirement:
 
 
 def _requirements() -> list[_Requirement]:
-    found = map(_REQUIREMENT.match, metadata.requires("metaplan") or ())
+    try:
+        lines = metadata.requires("metaplan") or ()
+    except metadata.PackageNotFoundError:  # run from its sources
+        return []
+    found = map(_REQUIREMENT.match, lines)
     return [_Requirement(one[1], one[2].strip(), one[3]) for one in found if one]
 
 
@@ -166,7 +175,6 @@ def _torch(config: RunConfig | None) -> Iterator[Finding]:
             "torch",
             f"can't be used: {error}",
             "pip install --force-reinstall 'metaplan[train]'; with a GPU, look at nvidia-smi",
-            needed=config is None or config.trains_planner or config.agent.model == "local",
         )
         return
     if devices:
@@ -191,35 +199,30 @@ def _torch(config: RunConfig | None) -> Iterator[Finding]:
         yield Finding.fine("torch", "CPU only")
 
 
-def _ray(*, needed: bool) -> Iterator[Finding]:
+def _ray(config: RunConfig | None) -> Iterator[Finding]:
+    """Imports it, and knocks at the head node where one is named."""
     try:
         version = probe("import json, ray; print(json.dumps(ray.__version__))", timeout_s=_PROBE_S)
     except ProbeError as error:
         remedy = "pip install --force-reinstall 'metaplan[ray]'"
-        yield Finding.trouble("ray", f"can't be imported: {error}", remedy, needed=needed)
+        yield Finding.trouble("ray", f"can't be imported: {error}", remedy)
         return
-    address = os.environ.get("RAY_ADDRESS", "")
-    host, port = _host_and_port(address)
-    if not host:
-        yield Finding.fine("ray", f"{version}; no cluster in RAY_ADDRESS: it starts here by itself")
+    named = config.runtime.ray.address if config else None
+    address = named or os.environ.get("RAY_ADDRESS") or "local"
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        place = "starts here, for a run" if address == "local" else f"joins '{address}'"
+        yield Finding.fine("ray", f"{version}; it {place}")
         return
     try:
-        socket.create_connection((host, port), timeout=_CONNECT_S).close()
+        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
     except OSError as error:
         yield Finding.trouble(
             "ray",
-            f"{version}; RAY_ADDRESS is {address}, and nothing can be reached there: {error}",
-            f"on the head node: ray start --head --port {port}; or unset RAY_ADDRESS",
-            needed=needed,
+            f"nothing can be reached at {address} ({error})",
+            f"on the head node: ray start --head --port {port}; or another address in "
+            f"{'runtime.ray.address' if named else 'RAY_ADDRESS'}",
+            needed=config is not None,
         )
     else:
         yield Finding.fine("ray", f"{version}; the cluster at {address} can be reached")
-
-
-def _host_and_port(address: str) -> tuple[str | None, int]:
-    """Of ``host:6379`` or ``ray://host:10001``; no host for ``auto``, ``local`` and nothing."""
-    parts = urlsplit(address if "://" in address else f"ray-node://{address}")
-    try:
-        return (None, 0) if parts.port is None else (parts.hostname, parts.port)
-    except ValueError:
-        return None, 0

@@ -36,7 +36,7 @@ def _trial(benchmark: Benchmark, task_sets: Sequence[str]) -> dict[str, Any]:
     """
     tasks = {name: benchmark.tasks(name) for name in task_sets} or _any_set(benchmark)
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", RuntimeWarning)
+        warnings.simplefilter("always")
         begin_s, step_s = _play(benchmark, next(iter(tasks.values()))[0])
     return {
         "counts": {
@@ -46,7 +46,7 @@ def _trial(benchmark: Benchmark, task_sets: Sequence[str]) -> dict[str, Any]:
         "begin_s": begin_s,
         "step_s": step_s,
         "warnings": [
-            str(one.message) for one in caught if issubclass(one.category, RuntimeWarning)
+            str(one.message) for one in caught if one.category in {UserWarning, RuntimeWarning}
         ],
         "extra": benchmark.needs[1] if benchmark.needs else benchmark.name,
     }

@@ -1,4 +1,4 @@
-"""Served models: each endpoint that a run names is asked for a word."""
+"""Models: each endpoint that a run names is asked for a word; files are looked for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from metaplan.core import ConfigError, ContextLimitError, ModelFault, UserError
@@ -18,7 +19,7 @@ from metaplan.models.served.settings import is_private
 from metaplan.recipes import RunConfig
 from metaplan.runs.doctor.checks import Check, Finding
 
-__all__ = ["endpoint_checks"]
+__all__ = ["model_checks"]
 
 _ANSWER_S = 60.0
 _CONNECT_S = 5.0
@@ -29,31 +30,67 @@ _HELLO: Message = {"role": "user", "content": "Reply with: OK"}
 _TOKENS = 16  # some servers refuse fewer
 
 
-def endpoint_checks(config: RunConfig) -> Iterator[Check]:
-    """One for every model and URL that is named; each asks for a few tokens."""
-    different = {
-        (settings.model, url, settings.api_key_env): (settings, url)
-        for settings in _named(config)
-        for url in settings.urls
-    }
-    for settings, url in different.values():
-        yield Check(settings.model, partial(_endpoint, settings, url), _ANSWER_S + _REST_S)
+def model_checks(config: RunConfig) -> Iterator[Check]:
+    """One for every model and URL that is named, which asks for a few tokens; and the planner's."""
+    asked: dict[tuple[str, str, str], tuple[str, ServedSettings, str]] = {}
+    for role, settings in _served(config).items():
+        for url in settings.urls:
+            asked.setdefault((settings.model, url, settings.api_key_env), (role, settings, url))
+    for role, settings, url in asked.values():
+        yield Check(role, partial(_endpoint, role, settings, url), _ANSWER_S + _REST_S)
+    if config.trains_planner and config.planner.base != "scratch":
+        yield Check("planner", partial(_weights, config.planner.base))
 
 
-def _named(config: RunConfig) -> list[ServedSettings]:
-    """The served models that a run asks."""
+def _served(config: RunConfig) -> dict[str, ServedSettings]:
+    """The served models that a run asks, by role."""
     summariser, prompted = config.collect.summariser, config.prompted
-    asked = (
-        config.agent.served,
-        prompted.served if prompted and "prompted" in config.evaluate.methods else None,
-        summariser.served if summariser and config.trains_planner else None,
-    )
-    return [settings for settings in asked if settings is not None]
+    asked = {
+        "agent": config.agent.served,
+        "prompted planner": prompted.served
+        if prompted and "prompted" in config.evaluate.methods
+        else None,
+        "summariser": summariser.served if summariser and config.trains_planner else None,
+    }
+    return {role: settings for role, settings in asked.items() if settings is not None}
 
 
-def _endpoint(settings: ServedSettings, url: str) -> Iterator[Finding]:
-    """Asks for a word; where none comes, looks for the first step that fails."""
-    subject = settings.model
+def _weights(base: str) -> Iterator[Finding]:
+    """Whether the planner's weights are here, or known to be fetched."""
+    if Path(base).is_dir():
+        if (Path(base) / "config.json").exists():
+            yield Finding.fine("planner", f"{base} is here")
+        else:
+            fact = f"{base} holds no model (no config.json)"
+            yield Finding.trouble("planner", fact, "another directory in planner.base")
+        return
+    try:
+        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
+    except ImportError:  # the extra's check says so
+        return
+    try:
+        cached = try_to_load_from_cache(base, "config.json")
+    except HFValidationError:
+        fact = f"{base} is no directory, and no name of a model on huggingface.co"
+        yield Finding.trouble("planner", fact, "put planner.base right")
+        return
+    if isinstance(cached, str):
+        yield Finding.fine("planner", f"{base} is in the cache of huggingface_hub")
+    else:
+        yield Finding.trouble(
+            "planner",
+            f"{base} is not here yet: it will be fetched from huggingface.co",
+            f"hf download {base}; where its licence has to be accepted, hf auth login first",
+            needed=False,
+        )
+
+
+def _endpoint(subject: str, settings: ServedSettings, url: str) -> Iterator[Finding]:
+    """Asks for a word; where none comes, looks for the first step that fails.
+
+    Some servers answer whatever model is asked for: the run would bear the wrong name.
+    """
     try:
         key = api_key_for(url, settings)
     except ConfigError as error:
@@ -63,17 +100,25 @@ def _endpoint(settings: ServedSettings, url: str) -> Iterator[Finding]:
     try:
         answered_s = asyncio.run(_ask(settings, url))
     except UserError as error:  # a wrong key, a wrong name, no money: it says what to do
-        yield Finding.trouble(subject, str(error), _other_names(settings, url, key))
+        names = _other_names(settings, url, key)
+        remedy = f"set 'model' to one of those that it serves: {names}" if names else ""
+        yield Finding.trouble(subject, str(error), remedy)
     except (ModelFault, ContextLimitError) as fault:
         unreachable = _unreachable(url)
         if unreachable is not None:
-            yield Finding.trouble(subject, *unreachable)
+            fact, remedy = unreachable
+            yield Finding.trouble(subject, f"{settings.model}: {fact}", remedy)
         else:
             remedy = f"look at the server's log; try: curl {url}/models"
             yield Finding.trouble(subject, str(fault), remedy)
     else:
         with_key = f", with the key in {settings.api_key_env}" if key else ""
-        yield Finding.fine(subject, f"{url} answers in {answered_s:.2f} s{with_key}")
+        fact = f"{settings.model} at {url} answers in {answered_s:.2f} s{with_key}"
+        if names := _other_names(settings, url, key):
+            remedy = f"is it the model that 'model' names? The server lists: {names}"
+            yield Finding.trouble(subject, fact, remedy, needed=False)
+        else:
+            yield Finding.fine(subject, fact)
 
 
 async def _ask(settings: ServedSettings, url: str) -> float:
@@ -94,12 +139,11 @@ async def _ask(settings: ServedSettings, url: str) -> float:
 
 
 def _other_names(settings: ServedSettings, url: str, key: str | None) -> str:
-    """Which models the server has, where it says so and it is not the one that is asked for."""
+    """What a server lists, in words, where the model that is asked for is not among that."""
     names = _listed(url, key)
     if not names or settings.model in names:
         return ""
-    shown = ", ".join(names[:_NAMES_SHOWN]) + (" …" if len(names) > _NAMES_SHOWN else "")
-    return f"set 'model' to one of those that it serves: {shown}"
+    return ", ".join(names[:_NAMES_SHOWN]) + (" …" if len(names) > _NAMES_SHOWN else "")
 
 
 def _listed(url: str, key: str | None) -> list[str]:
@@ -137,7 +181,7 @@ def _unreachable(url: str) -> tuple[str, str] | None:
         return f"the name {host} is not known here", remedy
     except OSError as error:
         if is_private(url):
-            remedy = f"start the server there, e.g.: vllm serve MODEL --port {port}"
+            remedy = "start the server there (docs/endpoints.md), or another address in 'urls'"
         else:
             remedy = "look at the network and its firewall; behind a proxy: export https_proxy=…"
         return f"nothing can be reached at {host}, port {port}: {error.strerror or error}", remedy
