@@ -16,7 +16,7 @@ from metaplan.episodes import RunStore
 
 VERBS = [
     "demo", "run", "collect", "sft", "sample", "explore", "dpo", "evaluate", "report", "status",
-    "show", "repair", "plan", "data", "envs",
+    "show", "repair", "doctor", "plan", "data", "envs",
 ]  # fmt: skip
 
 

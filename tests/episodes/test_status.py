@@ -111,6 +111,9 @@ def test_what_was_planned_is_missing_until_it_is_there(tmp_path):
         store.add_episode(episode(3), "explore")
         (summary,) = store.status().episodes
         assert (summary.episodes, summary.missing, summary.at_most) == (4, 3, 9)
+        store.begin_stage("explore")
+        store.finish_stage("explore", {})  # it needed fewer
+        assert store.status().episodes[0].at_most is None
 
 
 @pytest.fixture

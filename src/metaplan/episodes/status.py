@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import Field
@@ -144,12 +144,13 @@ def read_run_status(database: Database) -> RunStatus:
     """How the run in a database is doing."""
     now = time.time()
     running = running_process(database.path.parent)
-    episodes = tuple(_summaries(database))
+    stages = read_stages(database, now=now, running=running)
+    episodes = tuple(_summaries(database, stages))
     causes = sorted(_void_causes(database), key=lambda cause: (-cause.count, cause.cause))
     return RunStatus(
         at=now,
         running=running,
-        stages=read_stages(database, now=now, running=running),
+        stages=stages,
         episodes=episodes,
         rates=_rates(database),
         tokens={role: usage for role, usage in _tokens(database, episodes) if _any(usage)},
@@ -187,8 +188,11 @@ def _fact(database: Database, name: str) -> Any:
     return found[0] if found else None
 
 
-def _summaries(database: Database) -> Iterator[EpisodeSummary]:
-    """Counts and means of the finished episodes, per purpose, also of one that has none yet."""
+def _summaries(database: Database, stages: Mapping[str, StageStatus]) -> Iterator[EpisodeSummary]:
+    """Counts and means of the finished episodes, per purpose, also of one that has none yet.
+
+    What might have been played is no longer of interest once the stage of that name is finished.
+    """
     rows = database.read(
         "SELECT purpose, COUNT(*), AVG(reward), AVG(success), AVG(steps), SUM(prompt_tokens), "
         "SUM(completion_tokens) FROM episodes GROUP BY purpose ORDER BY MIN(rowid)"
@@ -197,7 +201,8 @@ def _summaries(database: Database) -> Iterator[EpisodeSummary]:
     planned = database.read("SELECT substr(name, 8) FROM meta WHERE name LIKE 'target/%'")
     rows += [(purpose, 0, 0.0, 0.0, 0.0, 0, 0) for (purpose,) in planned if purpose not in played]
     for purpose, episodes, reward, success, steps, prompt_tokens, completion_tokens in rows:
-        at_most = _fact(database, f"at most/{purpose}")
+        open_ended = purpose not in stages or stages[purpose].result is None
+        at_most = _fact(database, f"at most/{purpose}") if open_ended else None
         yield EpisodeSummary(
             purpose=purpose,
             episodes=episodes,

@@ -80,7 +80,9 @@ def explore(run: Run, samples: Mapping[str, Sequence[PlanSample]]) -> list[PlanS
             )
             # With those before, so that progress and health count the whole exploration.
             played = [spec for spec in specs if spec.key in rewards]
-            run.play([*played, *new], agent, purpose="explore", label="exploring")
+            budget = allocation.budget if isinstance(allocation, Adaptive) else None
+            at_most = None if budget is None else budget - len(played)
+            run.play([*played, *new], agent, purpose="explore", label="exploring", at_most=at_most)
             episodes = run.store.episodes(spec.key for spec in new)
             rewards.update((episode.key, episode.reward) for episode in episodes)
             specs += new

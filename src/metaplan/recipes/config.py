@@ -52,6 +52,7 @@ OPERATIONAL = (
     "*.report_to",
     "*.per_device_batch_size",
     *(f"*.served.{field}" for field in SERVED_OPERATIONAL),
+    "*.served.prices.*",
 )
 EXTENDABLE = (
     "tasks.train.count",

@@ -168,7 +168,13 @@ class Run:
         )
 
     def play(
-        self, specs: Sequence[EpisodeSpec], agent: Agent, *, purpose: str, label: str
+        self,
+        specs: Sequence[EpisodeSpec],
+        agent: Agent,
+        *,
+        purpose: str,
+        label: str,
+        at_most: int | None = None,
     ) -> EpisodesDone:
         """Plays those of the planned episodes that the store lacks.
 
@@ -177,6 +183,7 @@ class Run:
             agent: Who acts.
             purpose: ``explore`` or ``evaluate``.
             label: For progress.
+            at_most: Where more may be planned later: most episodes still to play, for `status`.
 
         Raises:
             RunError: Nothing works any more; what is finished is kept.
@@ -186,7 +193,7 @@ class Run:
         done = len(planned & self.store.finished_keys())
         if done == len(planned):
             return EpisodesDone(planned=done, resumed=done, void=())
-        self.store.set_missing(purpose, len(planned) - done)
+        self.store.set_missing(purpose, len(planned) - done, at_most=at_most)
 
         async def play() -> EpisodesDone:
             runner = await self.episode_runner(agent)

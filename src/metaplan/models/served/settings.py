@@ -21,7 +21,6 @@ SERVED_OPERATIONAL = (
     "patience_s",
     "can_continue",
     "prices",
-    "prices.*",
 )
 """Fields that say how the model is reached; none of them shapes an answer."""
 
