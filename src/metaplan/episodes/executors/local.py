@@ -38,6 +38,8 @@ class LocalExecutor:
             str(theirs.fileno()),
             pass_fds=[theirs.fileno()],
             stdin=asyncio.subprocess.DEVNULL,
+            # Ctrl-C goes to all processes of a terminal; when workers end is for the parent to say.
+            start_new_session=True,
         )
         theirs.close()
         reader, writer = await asyncio.open_connection(sock=ours)

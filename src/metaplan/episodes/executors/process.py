@@ -66,8 +66,9 @@ def _end_with(parent: int) -> None:
 
 def main() -> None:
     """Entry point of the worker process."""
-    # Ctrl-C goes to the whole process group; the parent decides when workers end.
+    # A cluster's scheduler asks all processes of a job to end; when workers end, the parent says.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
     descriptor = int(sys.argv[1])
     # What a library prints must not end up among the parent's output.
