@@ -134,7 +134,7 @@ class OpenAIServer:
 
     Attributes:
         requests: The JSON of all requests, in order.
-        headers: Their headers.
+        headers: Their headers, by names in lower case.
     """
 
     def __init__(
@@ -259,7 +259,8 @@ def _handler(owner: OpenAIServer) -> type[BaseHTTPRequestHandler]:
             if self.path != "/v1/chat/completions":
                 reply = error(404, f"no such path: {self.path}")
             else:
-                reply = owner.answer(body, dict(self.headers))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                reply = owner.answer(body, headers)
             self._respond(reply)
 
         def _respond(self, reply: Reply) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from metaplan.models.served.faults import Remedy, RequestFault, fault_of, refused_parameter
+from metaplan.models.served.faults import Remedy, RequestFault, no_answer, refused_parameter
+from metaplan.models.served.plain_http import PlainHTTP
 from metaplan.models.served.protocol import Reply, RequestForm, dispensable, read_reply
+from metaplan.models.served.sdk import SDK
 from metaplan.models.served.settings import is_private
-
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
 
 __all__ = ["Connection"]
 
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class Connection:
-    """Sends requests to one endpoint through the `openai` SDK, without its retries.
+    """Sends requests to one endpoint.
 
     Args:
         url: The base URL.
@@ -46,10 +46,15 @@ class Connection:
         self._key = key
         self._timeout_s = timeout_s
         self._stop_has_worked = False
-        self._client = _new_client(url, key, timeout_s)
+        self._wire = _wire(url, key, timeout_s)
 
-    async def ask(self, body: dict[str, Any], *, n: int) -> Reply:
+    async def ask(self, body: dict[str, Any], messages: bytes, *, n: int) -> Reply:
         """Sends one request; once more without a parameter that the server does not take.
+
+        Args:
+            body: All but the messages.
+            messages: As JSON.
+            n: How many completions.
 
         Raises:
             RequestFault: There is no usable reply.
@@ -57,10 +62,10 @@ class Connection:
         while True:
             fitted = self.form.fit(body | {"n": n} if n > 1 else body)
             try:
-                reply = await self._send(fitted)
+                reply = await self._send(fitted, messages)
             except RequestFault as fault:
                 if fault.status == 500 and "stop" in fitted and not self._stop_has_worked:
-                    return await self._ask_without_stop(fitted, fault)
+                    return await self._ask_without_stop(fitted, messages, fault)
                 refused = refused_parameter(fault, dispensable(fitted))
                 if fault.remedy is not Remedy.NONE or refused is None:
                     raise
@@ -69,10 +74,12 @@ class Connection:
                 self._stop_has_worked |= "stop" in fitted
                 return reply
 
-    async def _ask_without_stop(self, body: dict[str, Any], fault: RequestFault) -> Reply:
+    async def _ask_without_stop(
+        self, body: dict[str, Any], messages: bytes, fault: RequestFault
+    ) -> Reply:
         """`transformers serve` breaks on stop strings with some tokenizers, and does not say so."""
         del body["stop"]
-        reply = await self._send(body)
+        reply = await self._send(body, messages)
         self._do_without("stop", fault)
         return reply
 
@@ -84,38 +91,25 @@ class Connection:
 
     async def close(self) -> None:
         """Closes the sockets. Safe to call twice."""
-        await self._client.close()
+        await self._wire.close()
 
-    async def _send(self, body: dict[str, Any]) -> Reply:
-        import openai
-
+    async def _send(self, body: dict[str, Any], messages: bytes) -> Reply:
+        rest = json.dumps(body).encode("ascii")
         try:
-            async with asyncio.timeout(self._timeout_s):  # the SDK's own limits each read alone
-                # `chat.completions.create` copies every message at a cost beyond that of HTTP.
-                response = await self._client.post(
-                    "/chat/completions", body=body, cast_to=openai.HttpxBinaryResponseContent
-                )
-            return read_reply(response.content)
-        except (openai.APIError, TimeoutError) as error:
-            fault = fault_of(error, self._timeout_s)
-        except RequestFault as unreadable:
-            fault = unreadable
+            async with asyncio.timeout(self._timeout_s):  # a wire's own limits each read alone
+                content = await self._wire.post(b'{"messages": %b, %b' % (messages, rest[1:]))
+            return read_reply(content)
+        except TimeoutError:
+            fault = no_answer(self._timeout_s)
+        except RequestFault as found:
+            fault = found
         if self._key:  # some servers repeat the key that they refuse
             fault.what = fault.what.replace(self._key, "***")
         raise fault
 
 
-def _new_client(url: str, key: str | None, timeout_s: float) -> AsyncOpenAI:
-    import openai
-
-    timeout = openai.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_S))
-    return openai.AsyncOpenAI(
-        base_url=url,
-        api_key=key or "none",
-        timeout=timeout,
-        max_retries=0,
-        # Proxies of the environment are for the world outside.
-        http_client=openai.DefaultAsyncHttpxClient(
-            base_url=url, timeout=timeout, trust_env=not is_private(url)
-        ),
-    )
+def _wire(url: str, key: str | None, timeout_s: float) -> SDK | PlainHTTP:
+    connect_s = min(timeout_s, _CONNECT_S)
+    if url.startswith("http://") and is_private(url):
+        return PlainHTTP(url, key, connect_s)
+    return SDK(url, key, timeout_s, connect_s)

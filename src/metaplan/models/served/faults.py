@@ -9,7 +9,15 @@ from enum import Enum, auto
 
 from metaplan.models.served.waits import retry_after_s
 
-__all__ = ["Remedy", "RequestFault", "fault_of", "names_context_limit", "refused_parameter"]
+__all__ = [
+    "Remedy",
+    "RequestFault",
+    "names_context_limit",
+    "no_answer",
+    "no_connection",
+    "refusal",
+    "refused_parameter",
+]
 
 _SHOWN = 300
 
@@ -90,19 +98,24 @@ class RequestFault(Exception):
         return self.remedy is Remedy.RETRY and self.status in {None, 502, 503, 504}
 
 
-def fault_of(error: Exception, timeout_s: float) -> RequestFault:
-    """Reads an error of the SDK: of the connection, or a response with an error's status."""
-    import openai
+def no_answer(timeout_s: float) -> RequestFault:
+    """Nothing came back in time."""
+    return RequestFault(f"no answer within {timeout_s:g} s", Remedy.RETRY, timed_out=True)
 
-    if isinstance(error, openai.APIStatusError):
-        return _refused(error.status_code, error.response.text, error.response.headers)
-    if isinstance(error, TimeoutError | openai.APITimeoutError):
-        return RequestFault(f"no answer within {timeout_s:g} s", Remedy.RETRY, timed_out=True)
-    cause = error.__cause__ or error
+
+def no_connection(cause: BaseException) -> RequestFault:
+    """There was no connection, or it was cut."""
     return RequestFault(f"no connection ({type(cause).__name__}: {cause})", Remedy.RETRY)
 
 
-def _refused(status: int, said: str, headers: Mapping[str, str]) -> RequestFault:
+def refusal(status: int, said: str, headers: Mapping[str, str]) -> RequestFault:
+    """Reads a response with an error's status.
+
+    Args:
+        status: 300 or more.
+        said: Its body.
+        headers: By names in lower case.
+    """
     if status == 429 and "insufficient_quota" in said:  # no time will bring money
         remedy = Remedy.PERSON
     elif status in {408, 409, 425, 429}:

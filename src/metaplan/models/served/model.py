@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import logging
 import time
 from collections.abc import Coroutine, Hashable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from metaplan.core import (
     ConfigError,
@@ -46,6 +48,15 @@ class ServedUsage(Record):
     faults: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+
+
+class _Request(NamedTuple):
+    """What is asked for, the messages as JSON."""
+
+    body: dict[str, Any]
+    messages: bytes
+    n: int
+    names: Sequence[Hashable]
 
 
 class ServedModel:
@@ -120,10 +131,12 @@ class ServedModel:
 
         names = [name for name in (session, _opening(messages)) if name is not None]
 
+        as_json = json.dumps(messages).encode("ascii")
+
         async def draw(have: int, wanted: int) -> list[Completion]:
-            seed = None if sampling.seed is None else _seed(sampling.seed, messages, have)
+            seed = None if sampling.seed is None else _seed(sampling.seed, as_json, have)
             body = request_body(self.settings, messages, sampling, seed)
-            reply = await self._ask(body, wanted, names)
+            reply = await self._ask(_Request(body, as_json, wanted, names))
             return self._accepted(completions_of(reply, wanted, sampling.stop), sampling)
 
         completions = await draw(0, n)
@@ -140,15 +153,15 @@ class ServedModel:
             for connection in connections.values():
                 await connection.close()
 
-    async def _ask(self, body: dict[str, Any], n: int, names: Sequence[Hashable]) -> Reply:
+    async def _ask(self, request: _Request) -> Reply:
         """Sends a request until it is answered, elsewhere if its endpoint is down."""
         self._connect()
         balancer, attempt = self._balancer, 1
         while True:
-            async with balancer.turn(*names) as endpoint:
+            async with balancer.turn(*request.names) as endpoint:
                 was_down = endpoint.down
                 try:
-                    return await self._send(endpoint, body, n)
+                    return await self._send(endpoint, request)
                 except RequestFault as fault:
                     in_outage = balancer.outage.waits
                     # Whoever finds out whether an outage is over uses up no attempt.
@@ -161,13 +174,13 @@ class ServedModel:
                 await asyncio.sleep(wait_s(attempt))
             attempt += not (was_down and in_outage)
 
-    async def _send(self, endpoint: Endpoint, body: dict[str, Any], n: int) -> Reply:
+    async def _send(self, endpoint: Endpoint, request: _Request) -> Reply:
         self._check_open()  # closed while this request waited
         connection = self._connections[endpoint.url]
-        wanted = n if connection.form.draws_many else 1
+        wanted = request.n if connection.form.draws_many else 1
         sent = time.monotonic()
         try:
-            reply = await connection.ask(body, n=wanted)
+            reply = await connection.ask(request.body, request.messages, n=wanted)
         except RequestFault as fault:
             self._count(faults=1)
             self._balancer.faulted(endpoint, fault, sent)
@@ -175,7 +188,7 @@ class ServedModel:
         self._balancer.answered(endpoint)
         if len(reply.choices) < wanted:
             connection.form.without.add("n")
-        self._count(requests=1, **reply.counted.model_dump())
+        self._count(requests=1, **dict(reply.counted))
         return reply
 
     def _check_open(self) -> None:
@@ -200,8 +213,8 @@ class ServedModel:
         self._loop = loop
 
     def _count(self, **more: int) -> None:
-        before = self._usage.model_dump()
-        self._usage = ServedUsage(**{k: v + more.get(k, 0) for k, v in before.items()})
+        now = {name: count + more.get(name, 0) for name, count in self._usage}
+        self._usage = ServedUsage.model_construct(None, **now)
 
     def _accepted(self, completions: list[Completion], sampling: Sampling) -> list[Completion]:
         """The completions, unless the server let a conversation in that is too long."""
@@ -243,9 +256,9 @@ class ServedModel:
         return "Check the account's credit"
 
 
-def _seed(seed: int, messages: Sequence[Message], have: int) -> int:
+def _seed(seed: int, messages: bytes, have: int) -> int:
     """A seed of its own for each turn of an episode and each of several completions."""
-    return seed_from(seed, digest([dict(message) for message in messages]), have)
+    return seed_from(seed, hashlib.sha256(messages).hexdigest(), have)
 
 
 def _opening(messages: Sequence[Message]) -> int:

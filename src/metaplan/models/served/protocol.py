@@ -52,12 +52,8 @@ class RequestForm:
 def request_body(
     settings: ServedSettings, messages: Sequence[Message], sampling: Sampling, seed: int | None
 ) -> dict[str, Any]:
-    """The JSON of a request for one completion."""
-    body: dict[str, Any] = {
-        "model": settings.model,
-        "messages": list(messages),
-        "max_tokens": sampling.max_tokens,
-    }
+    """A request for one completion, but for the messages."""
+    body: dict[str, Any] = {"model": settings.model, "max_tokens": sampling.max_tokens}
     if settings.send_temperature:
         body |= {"temperature": sampling.temperature, "top_p": sampling.top_p}
     if sampling.stop:
