@@ -48,6 +48,7 @@ def test_episodes_come_back_as_they_were(tmp_path):
         keys = [one.key for one in reversed(kept)]
         assert list(store.episodes([*keys, "absent"])) == kept[::-1]
         assert store.finished_keys() == set(keys)
+        assert store.rewards([keys[0], "absent"]) == {keys[0]: 0.5}
 
 
 def test_an_episode_counts_once_whatever_comes_later(tmp_path):

@@ -6,6 +6,7 @@ Every finished episode is one committed transaction before it counts.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ _EPISODE_COLUMNS = (
     "stop_reason, prompt_tokens, completion_tokens, duration_s, turns"
 )
 
+_PAUSE_S = 10.0
+
 
 class RunStore:
     """The typed view of a run's database.
@@ -45,6 +48,7 @@ class RunStore:
     def __init__(self, directory: Path, *, read_only: bool = False) -> None:
         self._database = Database(directory, read_only=read_only)
         self._epoch = time.time() - time.monotonic()
+        self._newest_at = -math.inf
 
     def __enter__(self) -> Self:
         return self
@@ -226,6 +230,7 @@ class RunStore:
         )  # fmt: skip
         slots = ", ".join("?" * len(values))
         self._database.write((f"INSERT OR IGNORE INTO episodes VALUES ({slots})", values))
+        self._newest_at = self._now()
 
     def finished_keys(self) -> set[str]:
         """Keys of all finished episodes."""
@@ -242,8 +247,9 @@ class RunStore:
         done = self._count(purpose)
         self.set_fact(f"target/{purpose}", done + missing)
         self.set_fact(f"at most/{purpose}", None if at_most is None else done + at_most)
-        ((row,),) = self._database.read("SELECT MAX(rowid) FROM episodes")
-        self.set_fact("playing since row", [row or 0, self._now()])
+        if self._now() > self._newest_at + _PAUSE_S:  # the next round of a play is no new one
+            ((row,),) = self._database.read("SELECT MAX(rowid) FROM episodes")
+            self.set_fact("playing since row", [row or 0, self._now()])
 
     def _count(self, purpose: str) -> int:
         rows = self._database.read("SELECT COUNT(*) FROM episodes WHERE purpose = ?", purpose)
@@ -255,6 +261,14 @@ class RunStore:
             yield from self._database.read_as(
                 _episode, f"SELECT {_EPISODE_COLUMNS} FROM episodes WHERE key = ?", key
             )
+
+    def rewards(self, keys: Iterable[str]) -> dict[str, float]:
+        """Rewards of those of the given episodes that are finished, by key.
+
+        No episode's turns are read: those of the paper's exploration don't fit into memory.
+        """
+        found = dict(self._database.read("SELECT key, reward FROM episodes"))
+        return {key: found[key] for key in keys if key in found}
 
     def episode_keys(self, beginning: str, limit: int = 10) -> list[str]:
         """Keys of finished episodes that begin with the given digits, for `metaplan show`."""

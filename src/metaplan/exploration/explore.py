@@ -83,8 +83,7 @@ def explore(run: Run, samples: Mapping[str, Sequence[PlanSample]]) -> list[PlanS
             budget = allocation.budget if isinstance(allocation, Adaptive) else None
             at_most = None if budget is None else budget - len(played)
             run.play([*played, *new], agent, purpose="explore", label="exploring", at_most=at_most)
-            episodes = run.store.episodes(spec.key for spec in new)
-            rewards.update((episode.key, episode.reward) for episode in episodes)
+            rewards |= run.store.rewards(spec.key for spec in new)
             specs += new
         earned = rewards_of(specs, rewards)
         scores = plan_scores(plans, earned)
