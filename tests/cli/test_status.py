@@ -86,7 +86,7 @@ def test_a_run_that_stopped_says_how_to_go_on_and_fits_into_80_columns(half_done
 def test_a_run_that_goes_on_says_who_and_until_when(half_done, read_at):
     with RunStore(half_done):
         said = " ".join(read_at(half_done).split())
-    assert f"running, process {os.getpid()}" in said
+    assert f"running (pid {os.getpid()} on " in said
     assert "not finished; to go on" not in said
     assert "at this pace, until " in said
 

@@ -166,6 +166,24 @@ def test_a_rate_is_that_of_the_newest_process_and_knows_no_pause(tmp_path, clock
         assert store.status().rates.episodes == pytest.approx(0.25)
 
 
+def test_rounds_that_follow_each_other_are_one_play_and_a_training_between_two_is_none(
+    tmp_path, clock
+):
+    with RunStore(tmp_path) as store:
+        for number in range(60):
+            if number % 6 == 0:
+                clock.advance(1.0)
+                store.set_missing("explore", 6)
+            clock.advance(0.5)
+            store.add_episode(episode(number), "explore")
+        assert store.status().rates.episodes == pytest.approx(60 / 39)
+        clock.advance(3600.0)
+        store.set_missing("evaluate", 10)
+        clock.advance(0.25)
+        store.add_episode(episode(60), "evaluate")
+        assert store.status().rates.episodes == pytest.approx(4.0)
+
+
 def test_a_rate_is_of_the_last_minute_or_of_ten_slow_episodes(tmp_path, clock):
     with RunStore(tmp_path) as store:
         store.set_missing("explore", 10_000)

@@ -75,7 +75,8 @@ def print_status(directory: Path) -> None:
 def _page(status: RunStatus, directory: Path) -> Group:
     parts: list[RenderableType] = [_headline(status, directory), _stages(status)]
     if status.episodes:
-        parts += [_episodes(status), *_pace(status)]
+        parts.append(_episodes(status))
+        parts += [Text("\n").join(pace)] if (pace := list(_pace(status))) else []
     if status.tokens:
         parts.append(_tokens(status, _prices(directory)))
     if status.slowest:
@@ -96,8 +97,8 @@ def _prices(directory: Path) -> dict[str, Prices]:
 def _headline(status: RunStatus, directory: Path) -> Text:
     line = Text(str(directory), style="bold")
     if status.running is not None:
-        process = f"process {status.running.pid}" if status.running.pid else "a process"
-        line.append(f": running, {process}, since {_clock(status.running.since)}", "green")
+        since = _clock(status.running.since)
+        line.append(f": running ({status.running}) since {since}", "green")
     elif _is_unfinished(status):
         command = f"metaplan run --out {directory}"
         line.append(f": not running, and not finished; to go on: {command}", "yellow")
@@ -153,7 +154,7 @@ def _pace(status: RunStatus) -> Iterator[Text]:
     if missing and rates.episodes:
         yield Text(_left(status, missing, "planned episodes are missing"))
         if more > missing:
-            yield Text(_left(status, more, "at most, as far as they are needed"))
+            yield Text(_left(status, more, "at most are needed"))
     silent_s = status.at - (rates.newest_at or status.at)
     if status.running and missing and silent_s > _STALE_S:
         yield Text(f"no episode has finished since {_clock(rates.newest_at or 0.0)}", "yellow")

@@ -30,7 +30,7 @@ _EPISODE_COLUMNS = (
     "stop_reason, prompt_tokens, completion_tokens, duration_s, turns"
 )
 
-_PAUSE_S = 10.0
+_PAUSE_S = 10.0  # without an episode: what comes then is a play of its own
 
 
 class RunStore:

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from metaplan.core import RunError, UserError
+from metaplan.environments import get_benchmark
 from metaplan.environments.data import cache_directory, data_directory
 from metaplan.episodes import RunStore, is_network_mount, running_process
 from metaplan.episodes.database import Database
@@ -31,7 +32,8 @@ _TOO_LARGE_B = 5e9  # to look through in that time, on a slow disk
 
 def storage_checks(config: RunConfig | None, directory: Path | None) -> Iterator[Check]:
     """Where data is read from and where a run would be kept."""
-    yield Check("data directory", _data)
+    if config is None or get_benchmark(config.benchmark).data is not None:
+        yield Check("data directory", _data)
     yield Check("cache", _cache)
     place = (directory or Path("runs")).absolute()
     yield Check("run directory", lambda: _place(config, place), _LONG_S)
