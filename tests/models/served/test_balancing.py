@@ -1,6 +1,7 @@
 """Which endpoint gets a request."""
 
 import asyncio
+import time
 from collections import Counter
 
 import pytest
@@ -165,6 +166,71 @@ async def test_sessions_are_spread_and_stay_over_http(serve, client_of):
     seen = [Counter(body["messages"][0]["content"] for body in one.requests) for one in servers]
     assert [len(sessions) for sessions in seen] == [3, 3, 3]
     assert all(count == 4 for sessions in seen for count in sessions.values())
+
+
+async def test_conversations_with_the_same_opening_go_where_the_prefix_is_cached(serve, client_of):
+    servers = [serve(), serve(), serve()]
+    model = client_of(*servers)
+    openings = [[{"role": "user", "content": f"task and plan {at}"}] for at in range(9)]
+    answer = [{"role": "assistant", "content": "Action: look"}, {"role": "user", "content": "hm"}]
+    for episode in range(5):
+        for opening in openings:
+            for chat in (opening, opening + answer):
+                await model.complete(chat, Sampling(), session=f"{opening}{episode}")
+    seen = [Counter(body["messages"][0]["content"] for body in one.requests) for one in servers]
+    assert [len(one) for one in seen] == [3, 3, 3]
+    assert all(count == 10 for one in seen for count in one.values())
+
+
+async def test_a_system_message_that_all_share_is_no_opening(serve, client_of):
+    servers = [serve(), serve()]
+    model = client_of(*servers)
+    system = {"role": "system", "content": "You play games."}
+    for at in range(10):
+        await model.complete([system, {"role": "user", "content": str(at)}], Sampling())
+    assert [len(server.requests) for server in servers] == [5, 5]
+
+
+async def test_one_opening_alone_still_fills_all_endpoints(serve, client_of):
+    def slowly(*_):
+        return Reply(body=chat_json(["a"]), delay_s=0.02)
+
+    servers = [serve(fault=slowly), serve(fault=slowly)]
+    model = client_of(*servers)
+
+    async def converse(session):
+        for _ in range(10):
+            await model.complete(HELLO, Sampling(), session=session)
+
+    await asyncio.gather(*(converse(str(at)) for at in range(60)))
+    few, many = sorted(len(server.requests) for server in servers)
+    assert few + many == 600
+    assert few > 0.35 * 600
+
+
+async def test_a_conversation_that_had_to_move_stays_there():
+    balancer = balancer_of(2, Clock())
+    held = [balancer.turn("opening") for _ in range(20)]
+    homes = [await turn.__aenter__() for turn in held]
+    assert len(set(homes)) == 2
+    moved = await take(balancer, "conversation", "opening")
+    assert {await take(balancer, "conversation", "opening") for _ in range(5)} == {moved}
+    for turn in held:
+        await turn.__aexit__(None, None, None)
+
+
+async def test_all_requests_heed_a_pause_that_one_was_asked_for(serve, client_of):
+    times = []
+
+    def once(number, _):
+        times.append(time.monotonic())
+        return error(429, "slow down", Retry_After="0.5") if number == 0 else None
+
+    model = client_of(serve(fault=once))
+    first = asyncio.ensure_future(model.complete(HELLO, Sampling()))
+    await asyncio.sleep(0.2)
+    await asyncio.gather(first, *(model.complete(HELLO, Sampling()) for _ in range(5)))
+    assert min(times[1:]) - times[0] > 0.45
 
 
 @pytest.mark.parametrize("name", ["500", "cut connection", "empty body", "garbage"])

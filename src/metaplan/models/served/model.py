@@ -156,23 +156,24 @@ class ServedModel:
     async def _ask(self, request: _Request) -> Reply:
         """Sends a request until it is answered, elsewhere if its endpoint is down."""
         self._connect()
-        balancer, attempt = self._balancer, 1
+        balancer = self._balancer
+        attempt = 1
         while True:
             async with balancer.turn(*request.names) as endpoint:
-                was_down = endpoint.down
+                # Whoever finds out whether an outage is over uses up no attempt.
+                finds_out = endpoint.down and balancer.outage.waits
                 try:
                     return await self._send(endpoint, request)
                 except RequestFault as fault:
-                    in_outage = balancer.outage.waits
-                    # Whoever finds out whether an outage is over uses up no attempt.
-                    last = attempt >= self.settings.attempts and not (was_down and in_outage)
+                    last = attempt >= self.settings.attempts and not finds_out
                     # Each wait for servers that hang is a long one: the episode's retry is enough.
-                    hopeless = fault.timed_out and balancer.all_down and not in_outage
+                    lost = balancer.all_down and not balancer.outage.may_be_waited_for
+                    hopeless = fault.timed_out and lost
                     if fault.remedy is not Remedy.RETRY or hopeless or last:
                         self._give_up(endpoint.url, fault, attempt)
-            if not in_outage:
+            if not balancer.outage.waits:  # else the next turn is what is waited for
                 await asyncio.sleep(wait_s(attempt))
-            attempt += not (was_down and in_outage)
+            attempt += not finds_out
 
     async def _send(self, endpoint: Endpoint, request: _Request) -> Reply:
         self._check_open()  # closed while this request waited

@@ -44,6 +44,13 @@ class Outage:
         """Whether there is an outage and patience left."""
         return self._since is not None and self._clock() - self._since < self._patience_s
 
+    @property
+    def may_be_waited_for(self) -> bool:
+        """Whether servers that are gone now, or about to be, are worth another attempt."""
+        if self._since is None:
+            return self._answered_at is not None and self._patience_s > 0
+        return self.waits
+
     def answered(self, url: str) -> None:
         """An endpoint said something."""
         self._answered_at, self._failures = self._clock(), 0
