@@ -33,7 +33,7 @@ async def test_a_killed_jvm_voids_exactly_its_episodes(task, children, wait_unti
         doomed, spared = workers
         os.kill(jvms[doomed][0], signal.SIGKILL)
         answers = await asyncio.gather(*(attempt(environment) for environment in environments))
-        hit = [environment._worker.process.pid == doomed for environment in environments]
+        hit = [environment._place.worker.pid == doomed for environment in environments]
         assert 0 < sum(hit) < len(hit)
         assert [answer is not True for answer in answers] == hit
         assert all(

@@ -2,22 +2,24 @@
 
 The wrapper derives all valid actions, the inventory and a description of the room in every step,
 starts one JVM for each episode, and computes the expert's path again at every reset. Here one JVM
-holds any number of simulators, and a step is one call. That reaches below the package's public
-interface, so it is done in this module alone, for the one version that it was written for, and
-checked against the public interface whenever a JVM starts.
+holds any number of worlds, and a step is one call. Two Java classes of ours run beside the
+simulator there (`jvm`): one lets worlds take turns as if each were alone, the other reads actions
+as the simulator's own parser does, in a tenth of its time. All that reaches below the package's
+public interface, so it is done in this module and those classes alone, for the one version that
+they were written for, and checked against the public interface whenever a JVM starts.
 
-What the simulators of one JVM share are a random generator and a counter of object ids. Both are
-put back to where a world left them when its turn comes again: every world runs as if it were alone.
-(They share the simplifications too, which only matter while a task is being loaded.) One chance is
-left, as in the package itself: things are kept in sets whose order depends on hashes that Java
-draws. Equal hashes for all would make equal actions give equal texts (``-XX:hashCode=2``), but a
-step takes 40% more CPU then, and bees no longer find to the flowers.
+One chance is left, as in the package itself: things are kept in sets whose order depends on hashes
+that Java draws. Equal hashes for all would make equal actions give equal texts
+(``-XX:hashCode=2``), but a step takes 40% more CPU then, and bees no longer find to the flowers.
+(The worlds of a JVM share the simplifications too, which only matter while a task is being loaded.)
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ from typing import Any, Protocol
 
 from metaplan.core import EnvironmentFault, MissingDependencyError, UserError, seed_from
 from metaplan.environments.scienceworld.java import find_java
+from metaplan.environments.scienceworld.jvm import JAR
 
 __all__ = [
     "JAVA_OPTIONS",
@@ -47,16 +50,21 @@ VERSION = "1.2.3"
 JAVA_OPTIONS = (
     "-Xms256m",
     "-Xmx512m",
+    "-Xmn160m",
     "-XX:+UseSerialGC",
     "-XX:-UsePerfData",
 )
 """Of the JVM: half a gigabyte of heap, enough for hundreds of worlds."""
 
-_SCRAMBLING = 0x5DEECE66D  # what java.util.Random does to a seed to get its state
 _OPEN_INSIDE = ("--add-opens=java.base/java.util=ALL-UNNAMED",)  # to see a random generator's state
 _FOLDS = {"train": "getVariationsTrain", "dev": "getVariationsDev", "test": "getVariationsTest"}
-_META_COMMANDS = frozenset({"help", "objects"})
-_NOTHING_SAID = "Unknown action. Type 'help' for a list of actions."
+_META_COMMANDS = frozenset({"help", "objects", "task"})
+_NOTHING_SAID = (
+    "Unknown action.  Type 'help' for a list of actions, "
+    "and 'objects' for a list of possible object referents. "
+)
+_LOOK = "look around"
+_CHECKED = (_LOOK, "teleport to kitchen", "open cupboard", "focus on object", "dance")
 
 
 class UnexpectedSimulatorError(Exception):
@@ -140,6 +148,9 @@ def installed_version() -> str:
 class Jvm:
     """A Java process with simulators in it; it ends with this process, however that ends.
 
+    Attributes:
+        worlds: The Java class `World`.
+
     Raises:
         MissingDependencyError: ``scienceworld`` is not installed.
         UserError: There is no Java, or it does not start.
@@ -150,8 +161,8 @@ class Jvm:
         if installed_version() != VERSION:
             raise UnexpectedSimulatorError(f"scienceworld {installed_version()} is not {VERSION}")
         self._gateway, self._process = _launch()
+        self.worlds = self._gateway.jvm.metaplan.scienceworld.World
         try:
-            self._shared = _Shared(self._gateway.jvm)
             self._silence()
             self._check()
         except Exception as error:
@@ -172,13 +183,13 @@ class Jvm:
         return int(self._process.pid)
 
     def simulator(self) -> FastSimulator:
-        """A new simulator; several may be alive and take turns.
+        """A new simulator; several may be alive and take turns."""
+        return FastSimulator(self)
 
-        Raises:
-            EnvironmentFault: The JVM is gone.
-        """
-        with self.faults():
-            return FastSimulator(self, self._shared, self._interface())
+    def interface(self) -> Any:
+        """A new interface of the package; no simulator's turn is on while it is used."""
+        self.worlds.pause()
+        return self._gateway.jvm.scienceworld.runtime.pythonapi.PythonInterface()
 
     def variations(self) -> dict[str, dict[str, list[int]]]:
         """Task name to fold (``train``, ``dev``, ``test``) to the numbers of its variations.
@@ -187,7 +198,7 @@ class Jvm:
             EnvironmentFault: The JVM is gone.
         """
         with self.faults():
-            server = self._interface()
+            server = self.interface()
             found = {}
             for name in sorted(server.getTaskNames()):
                 getattr(server, "taskStr_$eq")(name)
@@ -203,10 +214,12 @@ class Jvm:
             EnvironmentFault: The JVM is gone, or its expert failed.
         """
         with self.faults():
-            server = self._interface()
-            self._shared.turn_to(World())
-            _load(server, task_name, variation)
-            self._shared.draw(luck)
+            server = self.interface()
+            problem = server.load(task_name, variation, simplifications(task_name), False)
+            if problem:
+                raise EnvironmentFault(f"{task_name}, variation {variation}: {problem}")
+            if luck:
+                self.worlds.draw(seed_from(luck))
             actions = list(server.taskMaker().createGoldActions(task_name, variation, server)._1())
             return actions, server.getCompleted()
 
@@ -235,9 +248,6 @@ class Jvm:
         self._process.wait()
         self._gateway.close()
 
-    def _interface(self) -> Any:
-        return self._gateway.jvm.scienceworld.runtime.pythonapi.PythonInterface()
-
     def _silence(self) -> None:
         """The simulator prints much, and all of it would go through a pipe."""
         io = self._gateway.jvm.java.io
@@ -245,62 +255,37 @@ class Jvm:
         self._gateway.jvm.java.lang.System.setOut(nowhere)
 
     def _check(self) -> None:
-        """Compares a step here with the same step through the package's own interface."""
-        simulator = self.simulator()
-        simulator.load("boil", 0)
-        ours = simulator.step("look around")
-        theirs = simulator.stock_step("look around")
-        if ours != theirs or not ours.text.startswith("This room is called"):
-            raise UnexpectedSimulatorError(f"{ours} instead of {theirs}")
-
-
-@dataclass(slots=True)
-class World:
-    """What belongs to one world of what its JVM has once.
-
-    Attributes:
-        random: State of the random generator.
-        ids: How many objects were made.
-    """
-
-    random: int = 0
-    ids: int = 0
-
-
-class _Shared:
-    """What all simulators of a JVM share, and whose it is now."""
-
-    def __init__(self, jvm: Any) -> None:
-        self._random = getattr(getattr(jvm.scala.util, "Random$"), "MODULE$").self()
-        self._state = jvm.java.lang.Class.forName("java.util.Random").getDeclaredField("seed")
-        self._state.setAccessible(True)
-        self._ids = jvm.util.UniqueIdentifier
-        self._world = World()
-
-    def turn_to(self, world: World) -> None:
-        """Remembers how far the last world was, and goes on where the given one stopped."""
-        if world is self._world:
-            return
-        self._world.random, self._world.ids = self._state.get(self._random), self._ids.count()
-        self._random.setSeed(world.random ^ _SCRAMBLING)
-        getattr(self._ids, "count_$eq")(world.ids)
-        self._world = world
-
-    def draw(self, luck: int) -> None:
-        """Lets chance go another way than the one that a task's variation has."""
-        if luck:
-            self._random.setSeed(seed_from(luck))  # small seeds begin with nearly equal numbers
+        """Compares a world and its parser with what the package's own interface has and does."""
+        server, easier = self.interface(), simplifications("boil")
+        server.load("boil", 0, easier, False)
+        theirs = server.getTaskDescription(), self.worlds.shared()
+        world = self.worlds.load("boil", 0, easier)
+        ours = world.getTaskDescription(), self.worlds.shared()
+        if ours != theirs:
+            raise UnexpectedSimulatorError(f"the world {ours} instead of {theirs}")
+        seen, shown = _read(world.act(_LOOK)), _read(world.actThrough(server, _LOOK))
+        if seen != shown or not seen.text.startswith("This room is called"):
+            raise UnexpectedSimulatorError(f"{seen} instead of {shown}")
+        if misread := [said for said in _CHECKED if len(set(world.readings(said))) > 1]:
+            self.worlds.parseQuickly(False)
+            warnings.warn(
+                "ScienceWorld reads actions with the simulator's own parser, which takes several "
+                f"times the CPU: ours misreads {misread[0]!r}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
 
 class FastSimulator:
-    """A simulator in a JVM that it shares with others."""
+    """A simulator in a JVM that it shares with others.
 
-    def __init__(self, jvm: Jvm, shared: _Shared, server: Any) -> None:
+    Attributes:
+        world: The Java object `World` of the running task; None before the first.
+    """
+
+    def __init__(self, jvm: Jvm) -> None:
         self._jvm = jvm
-        self._shared = shared
-        self._server = server
-        self._world = World()
-        self._agent: Any = None
+        self.world: Any = None
 
     @property
     def alive(self) -> bool:
@@ -317,14 +302,11 @@ class FastSimulator:
             EnvironmentFault: The JVM is gone, or the simulator can't build this world.
         """
         with self._jvm.faults():
-            self._shared.turn_to(self._world)
-            _load(self._server, task_name, variation)
-            self._shared.draw(luck)
-            getattr(self._server, "taskMaker_$eq")(None)  # all tasks there are: 10 MB, done with
-            self._agent = self._server.agentInterface().get()
-            description = self._server.getTaskDescription()
-            seen = _read(self._agent.step("look around").toString())
-            return Opening(description, seen.text, seen.score)
+            self.world = self._jvm.worlds.load(task_name, variation, simplifications(task_name))
+            if luck:
+                self._jvm.worlds.draw(seed_from(luck))
+            seen = _read(self.world.act(_LOOK))
+            return Opening(self.world.getTaskDescription(), seen.text, seen.score)
 
     def step(self, action: str) -> Outcome:
         """Does one action.
@@ -336,29 +318,21 @@ class FastSimulator:
         if action.strip().lower() in _META_COMMANDS:  # answered by the outer interface alone
             return self.stock_step(action)
         with self._jvm.faults():
-            self._shared.turn_to(self._world)
-            outcome = _read(self._agent.step(action).toString())
-            if outcome.score < 0 and self._agent.isInErrorState():
-                raise EnvironmentFault(f"the simulator broke: {outcome.text}")
-            return outcome
+            return _read(self.world.act(action))
 
     def stock_step(self, action: str) -> Outcome:
-        """Does one action through the package's own interface."""
+        """Does one action through the package's own interface.
+
+        Raises:
+            EnvironmentFault: The JVM is gone, or the simulator broke.
+        """
         with self._jvm.faults():
-            self._shared.turn_to(self._world)
-            text = self._server.step(action)
-            return Outcome(text, self._server.getScore(), self._server.getCompleted())
-
-
-def _load(server: Any, task_name: str, variation: int) -> None:
-    problem = server.load(task_name, variation, simplifications(task_name), False)
-    if problem:
-        raise EnvironmentFault(f"{task_name}, variation {variation}: {problem}")
+            return _read(self.world.actThrough(self._jvm.interface(), action))
 
 
 def _read(outcome: str) -> Outcome:
-    """Reads a Scala triple, printed as ``(text,score,completed)``."""
-    text, score, completed = outcome[1:-1].rsplit(",", 2)
+    """Reads what `World` returns: score, completed and text, with blanks between."""
+    score, completed, text = outcome.split(" ", 2)
     return Outcome(text or _NOTHING_SAID, float(score), completed == "true")
 
 
@@ -371,7 +345,7 @@ def _launch() -> tuple[Any, subprocess.Popen[bytes]]:
     java = find_java()
     try:
         port, secret, process = launch_gateway(
-            classpath=JAR_PATH,
+            classpath=os.pathsep.join([JAR_PATH, str(JAR)]),
             javaopts=[*JAVA_OPTIONS, *_OPEN_INSIDE],
             java_path=java,
             die_on_exit=True,
