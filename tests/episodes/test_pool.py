@@ -8,9 +8,9 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from processes import wait_until_gone
 
 from metaplan.core import EnvironmentFault, RunError, Task
 from metaplan.environments import get_benchmark
@@ -23,21 +23,6 @@ def shaky_task(number: int = 0, **source: str) -> Task:
     return Task(
         key=f"shaky/all/{number}", benchmark="shaky", task_set="all", task_type="one", source=source
     )
-
-
-def exists(pid: int) -> bool:
-    """Whether a process runs (a zombie does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def wait_until_gone(pids: list[int], seconds: float = 8.0) -> list[int]:
-    deadline = time.monotonic() + seconds
-    while (left := [pid for pid in pids if exists(pid)]) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return left
 
 
 async def play(pool: EnvironmentPool, task: Task, *actions: str):

@@ -31,6 +31,7 @@ __all__ = ["RayExecutor", "RaySettings", "RayWorker"]
 
 _REACH_TIMEOUT_S = 5.0
 _CLOSE_TIMEOUT_S = 15.0
+_LOST_NODE_WAIT_S = 1.0  # Ray needs some seconds to see that a node is lost
 _OBJECT_STORE_B = 100 * 2**20  # of a local Ray; messages are too small to go there
 T = TypeVar("T")
 
@@ -129,21 +130,32 @@ class RayExecutor:
             RunError: It found no place, could not start, or has other versions or data.
         """
         ray = _import_ray()
-        actor = await self._calls.do(partial(self._kind.remote, *_surroundings()))
         try:
             async with asyncio.timeout(self._settings.start_timeout_s):
-                pid, node, facts = await actor.check.remote(self._facts)
-            _check_same(node, await self._calls.do(self._facts), facts)
-        except BaseException as error:
-            self._calls.submit(partial(ray.kill, actor))
-            if isinstance(error, TimeoutError):
-                raise RunError(await self._no_place(ray)) from None
-            if isinstance(error, ray.exceptions.RayError):
-                raise RunError(f"an environment worker can't start on Ray: {_why(error)}") from None
-            raise
-        worker = RayWorker(actor, pid, lambda: self._calls.submit(partial(ray.kill, actor)))
+                worker = await self._start_actor(ray)
+                while worker is None:
+                    await asyncio.sleep(_LOST_NODE_WAIT_S)
+                    worker = await self._start_actor(ray)
+        except TimeoutError:
+            raise RunError(await self._no_place(ray)) from None
+        except ray.exceptions.RayError as error:
+            raise RunError(f"an environment worker can't start on Ray: {_why(error)}") from None
         self._workers = [*(other for other in self._workers if other.alive), worker]
         return worker
+
+    async def _start_actor(self, ray: Any) -> RayWorker | None:
+        """None where Ray has sent it to a node that has just been lost."""
+        actor = await self._calls.do(partial(self._kind.remote, *_surroundings()))
+        kill = partial(self._calls.submit, partial(ray.kill, actor))
+        try:
+            pid, node, facts = await actor.check.remote(self._facts)
+            _check_same(node, await self._calls.do(self._facts), facts)
+        except BaseException as error:
+            kill()
+            if _is_lost_node(error):
+                return None
+            raise
+        return RayWorker(actor, pid, kill)
 
     async def _no_place(self, ray: Any) -> str:
         has, free = await self._calls.do(
@@ -154,8 +166,8 @@ class RayExecutor:
         return (
             f"Ray found no place for an environment worker within "
             f"{self._settings.start_timeout_s:g} s: it asks for {self._settings.cpus_per_worker:g} "
-            f"CPU beside the {running} that run, and the cluster has {has:g} CPU on {nodes} nodes, "
-            f"{free:g} of them free. Set runtime.workers or runtime.ray.cpus_per_worker lower, add "
+            f"CPU beside the {running} that run, and the cluster has {has:g} CPU ({free:g} free; "
+            f"nodes: {nodes}). Set runtime.workers or runtime.ray.cpus_per_worker lower, add "
             f"nodes, or give them more time with runtime.ray.start_timeout_s"
         )
 
@@ -363,15 +375,21 @@ def _surroundings() -> tuple[dict[str, str], list[str]]:
     return {"METAPLAN_DATA": data} if data else {}, [entry for entry in path if entry]
 
 
+def _is_lost_node(error: BaseException) -> bool:
+    from ray.exceptions import ActorUnavailableError, RayActorError
+
+    died_with_it = isinstance(error, RayActorError) and "node has died" in str(error)
+    return died_with_it or isinstance(error, ActorUnavailableError)
+
+
 def _why(error: Exception) -> str:
     """The one sentence of Ray's page that says what happened; without ids, so that it counts."""
-    from ray.exceptions import ActorUnavailableError, RayTaskError
+    from ray.exceptions import RayTaskError
 
     if isinstance(error, RayTaskError):
         cause = cast("Exception", error.cause)
         return str(cause) if isinstance(cause, UserError) else f"{type(cause).__name__}: {cause}"
-    text = str(error)
-    if isinstance(error, ActorUnavailableError) or "node has died" in text:
+    if _is_lost_node(error):
         return "its node was lost"
-    said = text.rpartition("Worker exit detail: ")[2].strip().splitlines() or [text]
-    return re.split(r"\.\s", said[-1])[0].rstrip(".")
+    detail = str(error).rpartition("Worker exit detail: ")[2].strip().splitlines()[-1]
+    return re.split(r"\.\s", detail)[0].rstrip(".")
