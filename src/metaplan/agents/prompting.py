@@ -77,27 +77,27 @@ def insert_plan(
     Raises:
         ValueError: There is no user message.
     """
-    users = [index for index, message in enumerate(messages) if message["role"] == "user"]
-    if not users:
+    first = next((at for at, message in enumerate(messages) if message["role"] == "user"), None)
+    if first is None:
         raise ValueError("a conversation needs a user message to put a plan into")
     sentence = fill(_text("plan"), plan_words=dialect.words, plan=plan.text)
+    placed = list(messages)
+    if placement is Placement.INSTRUCTION:
+        placed[first] = _followed_by(sentence, messages[first])
+        return placed
     thought = f"Thought: {sentence}\n"
-
-    def with_plan(index: int, message: Message) -> Message:
-        match placement, message["role"]:
-            case (Placement.INSTRUCTION, "user") if index == users[0]:
-                return {"role": "user", "content": f"{message['content']}\n\n{sentence}"}
-            case (Placement.OBSERVATION, "user") if index > users[0]:
-                return {"role": "user", "content": f"{message['content']}\n\n{sentence}"}
-            case (Placement.THOUGHT, "assistant"):
-                return {"role": "assistant", "content": thought + message["content"]}
-            case _:
-                return message
-
-    placed = [with_plan(index, message) for index, message in enumerate(messages)]
+    for at, message in enumerate(messages):
+        if placement is Placement.OBSERVATION and message["role"] == "user" and at > first:
+            placed[at] = _followed_by(sentence, message)
+        if placement is Placement.THOUGHT and message["role"] == "assistant":
+            placed[at] = {"role": "assistant", "content": thought + message["content"]}
     if placement is Placement.THOUGHT and messages[-1]["role"] == "user":
         placed.append({"role": "assistant", "content": thought})
     return placed
+
+
+def _followed_by(sentence: str, message: Message) -> Message:
+    return {"role": message["role"], "content": f"{message['content']}\n\n{sentence}"}
 
 
 _ACTION = r"action ?\d{0,2}[ *_]{0,4}:[\s*_`]{0,8}"
