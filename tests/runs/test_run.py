@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from metaplan import load_recipe
 from metaplan.collection import collect
 from metaplan.core import ConfigError, RunError, Task, UserError
-from metaplan.episodes import SilentProgress
+from metaplan.episodes import RunStore, SilentProgress
 from metaplan.exploration import explore, sample
 from metaplan.runs import (
     Run,
@@ -148,7 +148,7 @@ def test_an_interrupted_exploration_plays_only_what_is_missing(run_copy: Path):
     with pytest.raises(KeyboardInterrupt):
         exploring(run_copy, progress=StopAfter("exploring", 5))
     status = read_status(run_copy)
-    (summary,) = status.episodes
+    summary = next(one for one in status.episodes if one.purpose == "explore")
     assert summary.episodes >= 5
     assert summary.missing > 0
     assert status.stages["explore"].result is None  # begun anew, not finished
@@ -241,6 +241,18 @@ def test_status_on_a_network_mount_is_a_file(run_copy: Path, monkeypatch):
     status = read_status(run_copy)
     assert status.episodes[0].missing == 0
     assert status.stages["explore"].result["episodes"] == status.episodes[0].episodes
+
+
+def test_after_an_interruption_that_file_says_what_there_is(run_copy: Path, monkeypatch):
+    for module in (run, files):
+        monkeypatch.setattr(module, "is_network_mount", lambda path: True)
+    without_episodes(run_copy)
+    with pytest.raises(KeyboardInterrupt):
+        exploring(run_copy, progress=StopAfter("exploring", 5))
+    with RunStore(run_copy, read_only=True) as store:
+        there = len(store.finished_keys())
+    counted = sum(summary.episodes for summary in read_status(run_copy).episodes)
+    assert counted == there >= 5
 
 
 def test_a_missing_key_stops_a_run_before_it_begins_but_not_one_that_has_begun(

@@ -219,7 +219,10 @@ class Run:
                     specs, purpose=purpose, on_episode=on_episode, stopping=stopping.event
                 )
 
-        outcome = self.wait(play())
+        try:
+            outcome = self.wait(play())
+        finally:
+            self._write_snapshot(now=True)  # after an interruption, too, it says what there is
         if outcome.void:
             self.progress.say(
                 f"{len(outcome.void)} of {outcome.planned} episodes came to nothing in all "

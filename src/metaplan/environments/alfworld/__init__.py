@@ -78,6 +78,7 @@ BENCHMARK = Benchmark(
     example=_example,
     step_limit=lambda task: STEP_LIMIT,  # noqa: ARG005 (the same for all tasks)
     fingerprint=_fingerprint,
+    needs=("alfworld", "alfworld"),
     data=BenchmarkData(sources=tuple(source.archive for source in SOURCES), audit=audit),
     sizes={name: SetSize(GAMES_IN_SPLIT[name.partition("@")[0]], STEP_LIMIT) for name in TASK_SETS},
 )

@@ -52,10 +52,9 @@ def _extras_of(config: RunConfig) -> set[str]:
     """Extras that a run can't do without."""
     needs = get_benchmark(config.benchmark).needs
     trains = config.trains_planner or config.agent.model == "local"
-    benchmark = {needs[1]} if needs else {config.benchmark} & {"alfworld"}
     return {
         "report",
-        *benchmark,
+        *({needs[1]} if needs else ()),
         *({"train"} if trains else ()),
         *({"ray"} if config.runtime.executor == "ray" else ()),
     }
