@@ -13,6 +13,7 @@ from metaplan.exploration import dpo_dataset, explore, rft_dataset, sample
 from metaplan.recipes import PromptedConfig, RunConfig
 from metaplan.reports import report
 from metaplan.runs import Run
+from metaplan.runs.faults import full_disk_named
 
 __all__ = ["STAGES", "mpo", "optimize", "run_mpo"]
 
@@ -96,7 +97,7 @@ def run_mpo(
     Raises:
         ConfigError: The stage trains a planner, and the run compares none.
     """
-    with Run(config, directory, progress) as run:
+    with full_disk_named(directory), Run(config, directory, progress) as run:
         if until not in STAGES[-2:] and not run.config.trains_planner:
             raise ConfigError(
                 f"there is no '{until}' in this run: evaluate.methods names no trained planner "

@@ -7,6 +7,7 @@ is mounted with ``flock``, BeeGFS when its global file locks are switched on.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import platform
@@ -107,10 +108,7 @@ def take_lock(directory: Path) -> int:
         ) from None
     except OSError as error:
         os.close(descriptor)
-        raise RunError(
-            f"can't lock {path}: {error.strerror}. Free some disk space, or use a file system "
-            f"with locks (Lustre has them when it is mounted with 'flock')"
-        ) from None
+        raise RunError(f"can't lock {path}: {error.strerror}. {_remedy(error)}") from None
     return descriptor
 
 
@@ -129,6 +127,12 @@ def _lock_soon(descriptor: int) -> None:
             time.sleep(wait_s)
         else:
             return
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in {errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK}:
+        return "Use a file system with locks (Lustre has them when it is mounted with 'flock')"
+    return "Put that right, then give the same command again"
 
 
 def _written_in(descriptor: int) -> RunningProcess:

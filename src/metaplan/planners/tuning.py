@@ -34,7 +34,7 @@ def new_planner_base(dataset: Path, out: Path, settings: ScratchSettings) -> Pat
     """
     request = {"dataset": digest(dataset.read_text("utf-8")), **settings.model_dump(mode="json")}
     stamp = out / "scratch.json"
-    if stamp.exists() and json.loads(stamp.read_text("utf-8")) == request:
+    if stamp.exists() and stamp.read_text("utf-8") == json.dumps(request):
         return out
     shutil.rmtree(out, ignore_errors=True)
     create_scratch_model(_texts(dataset), out, settings)

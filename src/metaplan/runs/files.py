@@ -184,4 +184,7 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, "utf-8")
         partial.replace(path)
     except OSError as error:
-        raise RunError(f"can't write {path}: {error.strerror}") from None
+        raise RunError(
+            f"can't write {path}: {error.strerror}. Free some disk space or put the permissions "
+            f"right, then give the same command again"
+        ) from None
