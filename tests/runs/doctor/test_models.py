@@ -107,6 +107,19 @@ def test_an_unknown_host_of_the_private_network_is_said():
     assert "the name nosuchhost is not known here" in finding.fact
 
 
+def test_a_proxy_that_is_gone_is_said_without_its_password(monkeypatch):
+    port = closed_port()
+    monkeypatch.setenv("https_proxy", f"http://me:{KEY}@127.0.0.1:{port}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("MY_KEY", KEY)
+    url = "https://api.example.com/v1"
+    (finding,) = examine(url, "tiny", "agent.served.api_key_env=MY_KEY")
+    assert finding.verdict is Verdict.BROKEN
+    assert f"127.0.0.1, port {port}" in finding.fact
+    assert "https_proxy" in finding.remedy
+    assert KEY not in str(finding)
+
+
 def test_https_where_there_is_none_is_said():
     with OpenAIServer() as server:
         (finding,) = examine(server.url.replace("http:", "https:"))

@@ -167,30 +167,40 @@ def _listed(url: str, key: str | None) -> list[str]:
 def _unreachable(url: str) -> tuple[str, str] | None:
     """Which step on the way to a server fails, and what to do about it; None if none does.
 
-    Name, connection, encryption; a proxy takes the first two upon itself.
+    Name, connection, encryption; behind a proxy only the way to that can be looked at.
     """
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    if not is_private(url) and urllib.request.getproxies().get(parts.scheme):
-        return None
+    proxy = _proxy(url)
+    target = urlsplit(proxy) if proxy else parts
+    host = target.hostname or ""
+    port = target.port or (443 if target.scheme == "https" else 80)
     try:
         connection = socket.create_connection((host, port), timeout=_CONNECT_S)
-    except socket.gaierror:
-        remedy = "look at 'urls' and at the network; behind a proxy: export https_proxy=…"
-        return f"the name {host} is not known here", remedy
     except OSError as error:
-        if is_private(url):
-            remedy = "start the server there (docs/endpoints.md), or another address in 'urls'"
+        if isinstance(error, socket.gaierror):
+            fact = f"the name {host} is not known here"
         else:
-            remedy = "look at the network and its firewall; behind a proxy: export https_proxy=…"
-        return f"nothing can be reached at {host}, port {port}: {error.strerror or error}", remedy
+            fact = f"nothing can be reached at {host}, port {port}: {error.strerror or error}"
+        if proxy:
+            return f"{fact}, where the proxy should be", f"put {parts.scheme}_proxy right"
+        if is_private(url):
+            return fact, "start the server there (docs/endpoints.md), or put 'urls' right"
+        return fact, "look at 'urls' and the network; behind a proxy: export https_proxy=…"
     with connection:
-        if parts.scheme != "https":
+        if proxy or parts.scheme != "https":
             return None
         try:
             ssl.create_default_context().wrap_socket(connection, server_hostname=host).close()
-        except (ssl.SSLError, OSError) as error:
+        except OSError as error:
             remedy = "is it https, and is the clock right? A CA of your own: export SSL_CERT_FILE=…"
             return f"no encrypted connection to {host}, port {port}: {error}", remedy
     return None
+
+
+def _proxy(url: str) -> str | None:
+    """The address of the proxy on the way; private hosts are reached without."""
+    parts = urlsplit(url)
+    if is_private(url) or urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    address = urllib.request.getproxies().get(parts.scheme)
+    return address if address is None or "://" in address else f"http://{address}"
