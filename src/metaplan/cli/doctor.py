@@ -42,8 +42,9 @@ def doctor(
     it needs has to work: packages, data, Java, disk, and every endpoint that it names, which is
     asked for one word. A run's database is looked through as well.
 
-    Nothing is changed, and no key is shown. Exit code 0 if nothing is wrong, 1 otherwise. Each
-    check has a time limit; all together they take about as long as PyTorch takes to load.
+    Nothing is changed (an archive of games is unpacked into the cache, as a run does once), and no
+    key is shown. Exit code 0 if nothing is wrong, 1 otherwise. Each check has a time limit; all
+    together they take about as long as PyTorch takes to load.
 
     `metaplan doctor`: is this machine ready?
 
