@@ -8,6 +8,7 @@ a lost worker's episodes are worth.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import queue
@@ -107,6 +108,7 @@ class RayExecutor:
             try:
                 async with asyncio.timeout(settings.start_timeout_s):
                     await calls.do(partial(_init, ray, address))
+                _take_back_sigterm()
             except TimeoutError:
                 raise RunError(
                     f"{_place(address)} did not answer within {settings.start_timeout_s:g} s: see "
@@ -282,6 +284,9 @@ class _Calls:
         self._waiting.put(None)
 
     def _work(self) -> None:
+        # What a thread starts inherits this. A signal to the terminal's or the job's processes is
+        # for this program, which then finishes what is in flight.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         while (item := self._waiting.get()) is not None:
             future, call = item
             if future.set_running_or_notify_cancel():
@@ -343,7 +348,8 @@ async def _check_reachable(address: str) -> None:
 
 
 def _place(address: str) -> str:
-    return "Ray on this machine" if address == "local" else f"the Ray cluster at {address}"
+    names = {"local": "Ray on this machine", "auto": "a Ray cluster that this machine belongs to"}
+    return names.get(address, f"the Ray cluster at {address}")
 
 
 def _init(ray: Any, address: str) -> None:
@@ -356,6 +362,17 @@ def _init(ray: Any, address: str) -> None:
         logging_level=logging.ERROR,
         **(ours if address == "local" else {}),
     )
+
+
+def _take_back_sigterm() -> None:
+    """Ray's core puts a handler before Python's that fills the screen, and aborts the second time.
+
+    Setting the same handler once more takes it away.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    with contextlib.suppress(ValueError):  # not the main thread, and so not ours to set
+        signal.signal(signal.SIGTERM, handler)
+        signal.siginterrupt(signal.SIGTERM, False)  # as asyncio has it
 
 
 def _actor_class(cpus: float) -> Any:
