@@ -30,6 +30,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
+from unittest.mock import patch
 
 from instant_benchmark import installed
 from simulated_server import Load, Served, SimulatedServer, simulated_server
@@ -39,6 +41,7 @@ from metaplan.core import EpisodeSpec, MetaPlan, Placement
 from metaplan.environments import Benchmark, get_benchmark
 from metaplan.episodes import EnvironmentPool, EpisodeRunner, RetryPolicy, RunStore
 from metaplan.models import Sampling, ServedModel, ServedSettings
+from metaplan.models.served.balancing import Balancer
 
 TURNS = 20
 REPETITIONS = 5
@@ -47,6 +50,8 @@ MEAN_SERVICE_S = 0.68  # about: for how many episodes fill the time
 TASK_SETS = {"instant": "all", "alfworld": "valid_unseen", "scienceworld": "dev"}
 REPLIES = {"instant": "look", "alfworld": "alfworld", "scienceworld": "scienceworld"}
 PROCESSES = 25
+JVMS = 12  # of the stock ScienceWorld: what fits into memory
+CROWDED_CACHE = 50_000  # tokens: 64 conversations and their openings just fit
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -59,9 +64,18 @@ class Outcome:
     turns: int
     harness_cpu_s: float
     workers_cpu_s: float
-    served: list[Served]
-    void: int
     workers_mb: float
+    served: list[Served]
+
+    @property
+    def lasted_s(self) -> float:
+        """From the first begin to the last end."""
+        return self.wall[1] - self.wall[0]
+
+    @property
+    def rate(self) -> float:
+        """Turns per second of the whole run."""
+        return self.turns / self.lasted_s
 
 
 def descendants(pid: int) -> list[int]:
@@ -143,17 +157,18 @@ async def play(
             cpu = time.process_time() - cpu
             workers = cpu_s(pool.processes) - workers
             workers_mb = memory_mb(pool.processes)
+        await model.close()
+        if done.void:
+            sys.exit(f"{len(done.void)} episodes came to nothing")
         turns = sum(len(one.turns) for one in store.episodes(spec.key for spec in specs))
-    await model.close()
     return Outcome(
         wall=(begun, ends[-1]),
         full=(begun + START_S, ends[max(episodes - in_flight, 0)]),
         turns=turns,
         harness_cpu_s=cpu,
         workers_cpu_s=workers,
-        served=[server.served() for server in servers],
-        void=len(done.void),
         workers_mb=workers_mb,
+        served=[server.served() for server in servers],
     )
 
 
@@ -172,28 +187,55 @@ def measure(name: str, capacities: Sequence[int], seconds: float) -> None:
     """One line for each capacity of the server."""
     print(
         "| slots | in flight | episodes | turns/s | full load | whole run | harness ms/turn "
-        "| workers ms/turn | server ms/turn | cores busy | harness MB | workers MB |\n" + "|---" * 12
-        + "|"
-    )  # fmt: skip
+        "| workers ms/turn | server ms/turn | cores busy | harness MB | workers MB |"
+    )
+    print("|---" * 12 + "|", flush=True)
     for capacity in capacities:
         in_flight = 2 * capacity
-        episodes = int(capacity / MEAN_SERVICE_S * seconds / TURNS) + in_flight
         with simulated_server(Load(capacity=capacity, replies=REPLIES[name])) as server:
+            episodes = enough(capacity, in_flight, seconds)
             outcome = asyncio.run(play(name, [server], episodes, in_flight))
         (served,) = outcome.served
-        lasted = outcome.wall[1] - outcome.wall[0]
         cpus = outcome.harness_cpu_s, outcome.workers_cpu_s, served.cpu_s
         per_turn = " | ".join(f"{1000 * cpu / outcome.turns:.2f}" for cpu in cpus)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
         print(
-            f"| {capacity} | {in_flight} | {episodes} | {outcome.turns / lasted:.0f} "
+            f"| {capacity} | {in_flight} | {episodes} | {outcome.rate:.0f} "
             f"| **{used([served], capacity, outcome.full):.3f}** "
             f"| {used([served], capacity, outcome.wall):.3f} | {per_turn} "
-            f"| {sum(cpus) / lasted:.2f} | {memory:.0f} | {outcome.workers_mb:.0f} |",
+            f"| {sum(cpus) / outcome.lasted_s:.2f} | {memory:.0f} | {outcome.workers_mb:.0f} |",
             flush=True,
         )
-        if outcome.void:
-            sys.exit(f"{outcome.void} episodes came to nothing")
+
+
+def enough(slots: int, in_flight: int, seconds: float) -> int:
+    """How many episodes keep so many slots busy for a time, with those that end it."""
+    return int(slots / MEAN_SERVICE_S * (seconds + START_S) / TURNS) + in_flight
+
+
+def measure_endpoints(seconds: float) -> None:
+    """Two servers, with what requests are kept together by: nothing, conversation, opening."""
+    print("| kept together | prompt tokens cached | mean service s | turns/s | full load |")
+    print("|---|---|---|---|---|", flush=True)
+    load = Load(capacity=32, cache_tokens=CROWDED_CACHE, read_tokens_per_s=2_000)
+    turn = Balancer.turn
+    for kept, names in (("nothing", 0), ("conversations", 1), ("and equal openings", 2)):
+        with (
+            simulated_server(load) as first,
+            simulated_server(load) as second,
+            # The names begin with the conversation; to leave some out is the ablation.
+            patch.object(Balancer, "turn", lambda self, *all_, n=names: turn(self, *all_[:n])),
+        ):
+            episodes = enough(2 * load.capacity, 128, seconds)
+            outcome = asyncio.run(play("instant", [first, second], episodes, 128))
+        tokens = sum(one.prompt_tokens for one in outcome.served)
+        cached = sum(one.cached_tokens for one in outcome.served) / tokens
+        service_s = fmean(end - begin for one in outcome.served for begin, end in one.spans)
+        share = used(outcome.served, load.capacity, outcome.full)
+        print(
+            f"| {kept} | {cached:.1%} | {service_s:.3f} | {outcome.rate:.1f} | {share:.3f} |",
+            flush=True,
+        )
 
 
 def measure_reference(seconds: float) -> None:
@@ -204,9 +246,11 @@ def measure_reference(seconds: float) -> None:
         ("instant", PROCESSES),
         ("alfworld", PROCESSES),
         ("alfworld-stock", PROCESSES),
-        ("scienceworld-stock", 12),
+        ("scienceworld-stock", JVMS),
     ):
-        replies = REPLIES[environment.partition("-")[0]]
+        name = environment.partition("-")[0]
+        get_benchmark(name).tasks(TASK_SETS[name])  # or says which data is missing
+        replies = REPLIES[name]
         with simulated_server(Load(replies=replies)) as server:
             print(reference_row(environment, processes, server, seconds), flush=True)
 
@@ -261,6 +305,8 @@ def main() -> None:
     with installed():
         if arguments.what == "reference":
             measure_reference(arguments.seconds)
+        elif arguments.what == "endpoints":
+            measure_endpoints(arguments.seconds)
         else:
             name = "instant" if arguments.what == "scripted" else arguments.what
             measure(name, capacities, arguments.seconds)
