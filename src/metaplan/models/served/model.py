@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Coroutine, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
@@ -74,7 +75,7 @@ class ServedModel:
         self._balancer = Balancer((), Outage(settings.model, 0.0))
         self._closed = False
         self._warned = False
-        self._usage = ServedUsage()
+        self._counts: Counter[str] = Counter()
 
     @property
     def name(self) -> str:
@@ -101,7 +102,7 @@ class ServedModel:
     @property
     def usage(self) -> ServedUsage:
         """Requests and tokens so far."""
-        return self._usage
+        return ServedUsage(**self._counts)
 
     async def complete(
         self,
@@ -183,13 +184,14 @@ class ServedModel:
         try:
             reply = await connection.ask(request.body, request.messages, n=wanted)
         except RequestFault as fault:
-            self._count(faults=1)
+            self._counts["faults"] += 1
             self._balancer.faulted(endpoint, fault, sent)
             raise
         self._balancer.answered(endpoint)
         if len(reply.choices) < wanted:
             connection.form.without.add("n")
-        self._count(requests=1, **dict(reply.counted))
+        self._counts["requests"] += 1
+        self._counts.update(dict(reply.counted))
         return reply
 
     def _check_open(self) -> None:
@@ -212,10 +214,6 @@ class ServedModel:
             Outage(settings.model, settings.patience_s),
         )
         self._loop = loop
-
-    def _count(self, **more: int) -> None:
-        now = {name: count + more.get(name, 0) for name, count in self._usage}
-        self._usage = ServedUsage.model_construct(None, **now)
 
     def _accepted(self, completions: list[Completion], sampling: Sampling) -> list[Completion]:
         """The completions, unless the server let a conversation in that is too long."""
