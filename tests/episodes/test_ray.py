@@ -202,8 +202,8 @@ async def test_places_that_are_taken_are_told(connect):
 
 
 async def test_a_node_with_another_version_is_refused(connect, monkeypatch):
+    monkeypatch.setattr("metaplan.episodes.executors.actor.__version__", "9.9")
     executor = await connect()
-    monkeypatch.setattr("metaplan.episodes.executors.ray.__version__", "9.9")
     with pytest.raises(RunError, match=r"other versions or data .*metaplan 9.9, there \d"):
         async with EnvironmentPool(1, executor=executor):
             pass
@@ -214,7 +214,7 @@ async def test_a_node_that_lacks_the_benchmark_is_refused(cluster, shaky_package
     executor = await RayExecutor.connect(
         RaySettings(address=cluster.address), benchmark="shaky", task_sets=["all"]
     )
-    with pytest.raises(RunError, match="no benchmark is called 'shaky'"):
+    with pytest.raises(RunError, match=r"the node \d.* can't play: no benchmark is called 'shaky'"):
         async with EnvironmentPool(1, executor=executor):
             pass
 

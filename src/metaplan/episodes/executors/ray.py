@@ -14,19 +14,16 @@ import os
 import queue
 import re
 import signal
-import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 from pydantic import Field, field_validator
 
-from metaplan import __version__
-from metaplan.core import EnvironmentFault, MissingDependencyError, Record, RunError, UserError
-from metaplan.environments import get_benchmark
-from metaplan.episodes.host import EnvironmentHost
+from metaplan.core import EnvironmentFault, MissingDependencyError, Record, RunError
+from metaplan.episodes.executors.actor import EnvironmentActor, Facts, facts_of
 
 __all__ = ["RayExecutor", "RaySettings", "RayWorker"]
 
@@ -67,12 +64,13 @@ class RayExecutor:
     """Starts actors (an `Executor`); `connect` makes it."""
 
     def __init__(
-        self, settings: RaySettings, calls: _Calls, facts: _Facts, *, owns_connection: bool
+        self, settings: RaySettings, calls: _Calls, facts: Facts, here: dict[str, str], owner: bool
     ) -> None:
         self._settings = settings
         self._calls = calls
         self._facts = facts
-        self._owns_connection = owns_connection
+        self._here = here
+        self._owns_connection = owner
         self._workers: list[RayWorker] = []
         self._kind = _actor_class(settings.cpus_per_worker)
 
@@ -93,22 +91,22 @@ class RayExecutor:
         """
         calls = _Calls()
         try:
-            return await cls._connect(settings, calls, partial(_facts, benchmark, task_sets))
+            return await cls._connect(settings, calls, partial(facts_of, benchmark, task_sets))
         except BaseException:
             calls.end()
             raise
 
     @classmethod
-    async def _connect(cls, settings: RaySettings, calls: _Calls, facts: _Facts) -> Self:
+    async def _connect(cls, settings: RaySettings, calls: _Calls, facts: Facts) -> Self:
         ray = await calls.do(_import_ray)
         address = settings.address or os.environ.get("RAY_ADDRESS") or "local"
-        owns_connection = not ray.is_initialized()
-        if owns_connection:
+        here = await calls.do(facts)
+        owner = not ray.is_initialized()
+        if owner:
             await _check_reachable(address)
             try:
                 async with asyncio.timeout(settings.start_timeout_s):
                     await calls.do(partial(_init, ray, address))
-                _take_back_sigterm()
             except TimeoutError:
                 raise RunError(
                     f"{_place(address)} did not answer within {settings.start_timeout_s:g} s: see "
@@ -118,7 +116,9 @@ class RayExecutor:
             except Exception as error:
                 calls.submit(ray.shutdown)
                 raise RunError(f"{_place(address)} can't be used: {error}") from error
-        return cls(settings, calls, facts, owns_connection=owns_connection)
+            finally:
+                _take_back_sigterm()
+        return cls(settings, calls, facts, here, owner)
 
     async def cores(self) -> int:
         """The CPUs of all nodes, as Ray counts them."""
@@ -150,8 +150,8 @@ class RayExecutor:
         actor = await self._calls.do(partial(self._kind.remote, *_surroundings()))
         kill = partial(self._calls.submit, partial(ray.kill, actor))
         try:
-            pid, node, facts = await actor.check.remote(self._facts)
-            _check_same(node, await self._calls.do(self._facts), facts)
+            pid, node, there = await actor.check.remote(self._facts)
+            _check_same(node, self._here, there)
         except BaseException as error:
             kill()
             if _is_lost_node(error):
@@ -239,26 +239,6 @@ class RayWorker:
             self._kill()
 
 
-class EnvironmentActor:
-    """The inside of an actor; Ray's list of processes shows its name."""
-
-    def __init__(self, environment: Mapping[str, str], path: Sequence[str]) -> None:
-        # Ctrl-C may reach a Ray that was started here; the driver decides when workers end.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        for name, value in environment.items():
-            os.environ.setdefault(name, value)  # a node's own data directory comes first
-        sys.path[:0] = [entry for entry in path if entry not in sys.path]
-        self._host = EnvironmentHost()
-
-    def check(self, facts: _Facts) -> tuple[int, str, dict[str, str]]:
-        """Process id, node, and what is installed there."""
-        return os.getpid(), _import_ray().util.get_node_ip_address(), facts()
-
-    def answer(self, operation: str, arguments: tuple[Any, ...]) -> tuple[bool, Any]:
-        """See `EnvironmentHost.answer`."""
-        return self._host.answer(operation, arguments)
-
-
 class _Calls:
     """Ray's blocking calls, done one after the other in a thread that lasts.
 
@@ -296,19 +276,9 @@ class _Calls:
                     future.set_exception(error)
 
 
-_Facts = Callable[[], dict[str, str]]
-
-
-def _facts(benchmark: str, task_sets: Sequence[str]) -> dict[str, str]:
-    """What must be the same on every machine."""
-    facts = {"metaplan": __version__}
-    for task_set in task_sets:
-        found = get_benchmark(benchmark).fingerprint(task_set)
-        facts |= {f"{task_set}: {name}": value for name, value in found.items()}
-    return facts
-
-
-def _check_same(node: str, here: dict[str, str], there: dict[str, str]) -> None:
+def _check_same(node: str, here: dict[str, str], there: dict[str, str] | str) -> None:
+    if isinstance(there, str):
+        raise RunError(f"the node {node} can't play: {there}")
     differing = [name for name in sorted(here | there) if here.get(name) != there.get(name)]
     if differing:
         words = ", ".join(f"{name} {here.get(name)}, there {there.get(name)}" for name in differing)
@@ -370,7 +340,7 @@ def _take_back_sigterm() -> None:
     Setting the same handler once more takes it away.
     """
     handler = signal.getsignal(signal.SIGTERM)
-    with contextlib.suppress(ValueError):  # not the main thread, and so not ours to set
+    with contextlib.suppress(ValueError, TypeError):  # not the main thread, or not Python's handler
         signal.signal(signal.SIGTERM, handler)
         signal.siginterrupt(signal.SIGTERM, False)  # as asyncio has it
 
@@ -404,8 +374,7 @@ def _why(error: Exception) -> str:
     from ray.exceptions import RayTaskError
 
     if isinstance(error, RayTaskError):
-        cause = cast("Exception", error.cause)
-        return str(cause) if isinstance(cause, UserError) else f"{type(cause).__name__}: {cause}"
+        return f"{type(error.cause).__name__}: {error.cause}"
     if _is_lost_node(error):
         return "its node was lost"
     detail = str(error).rpartition("Worker exit detail: ")[2].strip().splitlines()[-1]
