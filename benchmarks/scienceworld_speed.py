@@ -7,7 +7,7 @@ with looks around where it needs fewer), and random ones of those that the simul
 drawn before the clock starts. CPU is that of this process and of the JVM together. All tasks are
 played as often on both sides before the clock starts, since a JVM compiles while it runs; what the
 very first round costs is shown too.
-Then the memory of our JVM with 1, 4 and 16 worlds that take turns.
+Then memory and CPU of our JVM, a fresh one each time, with 1 to 128 worlds that take turns.
 """
 
 import os
@@ -31,7 +31,8 @@ from metaplan.environments.scienceworld.task_sets import identify
 
 STEPS = 20
 WARM_UP_ROUNDS = 3
-WORLDS = (1, 4, 16)
+WORLDS = (1, 4, 16, 64, 128)
+EPISODES = 256
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -116,6 +117,12 @@ def main() -> None:
     random_walks = [(name, at, draw_actions(env, name, at, 1)) for name, at, _ in walks]
     compare("random valid actions", random_walks, jvm, env)
     print(f"\n{len(walks)} tasks of {len({name for name, *_ in walks})} types")
+    clock = Clock(jvm)
+    for name, variation, _ in walks:
+        play_ours(clock, name, variation - 1, [])
+    print(
+        f"load and reset, variations new to our JVM: {sum(clock.spent.values()) / len(walks):.1f}"
+    )
     print(f"our JVM: started in {start_s:.1f} s, {start_cpu_ms / 1000:.1f} s CPU")
     env.close()
     report_memory(walks)
@@ -166,14 +173,17 @@ def compare(label: str, walks: list[tuple[str, int, list[str]]], jvm: int, env: 
 
 
 def report_memory(walks: list[tuple[str, int, list[str]]]) -> None:
-    """Plays worlds by turns in fresh JVMs and prints what memory they take."""
-    print(f"memory with {' '.join(JAVA_OPTIONS)}:")
+    """Plays worlds by turns in fresh JVMs; prints what memory and, once warm, CPU they take."""
+    print(f"\n{EPISODES} episodes in a fresh JVM with {' '.join(JAVA_OPTIONS)}:")
+    print(f"{'worlds at a time':<20}{'memory, MB':>12}{'CPU ms an episode, second half':>34}")
     for worlds in WORLDS:
         SIMULATORS.stop()
         jvm = SIMULATORS.engine.pid
-        begun = time.monotonic()
-        peak = 0.0
-        for _ in range(max(1, 16 // worlds)):
+        rounds = EPISODES // worlds
+        memory = 0.0
+        for at in range(rounds):
+            if at == rounds // 2:
+                begun = cpu_ms(jvm)
             environments = [
                 LoadedExperiment(*walks[i % len(walks)][:2]).make() for i in range(worlds)
             ]
@@ -182,12 +192,11 @@ def report_memory(walks: list[tuple[str, int, list[str]]]) -> None:
             for step in range(STEPS):
                 for index, environment in enumerate(environments):
                     environment.step(walks[index % len(walks)][2][step])
-            peak = max(peak, memory_mb(jvm))
+            memory = max(memory, memory_mb(jvm))
             for environment in environments:
                 environment.close()
-        print(
-            f"{worlds:>4} worlds: {peak:.0f} MB, {time.monotonic() - begun:.1f} s for 16 episodes"
-        )
+        played = (rounds - rounds // 2) * worlds
+        print(f"{worlds:<20}{memory:>12.0f}{(cpu_ms(jvm) - begun) / played:>34.1f}", flush=True)
     SIMULATORS.stop()
 
 
