@@ -261,7 +261,9 @@ _REMEDIES = {
     sqlite3.SQLITE_READONLY: "put the permissions of the file and of its directory right",
     sqlite3.SQLITE_PERM: "put the permissions of the file and of its directory right",
     sqlite3.SQLITE_BUSY: "end the program that uses it",
-    sqlite3.SQLITE_CANTOPEN: "put the permissions of its directory right",
+    sqlite3.SQLITE_CANTOPEN: (
+        "look at the permissions of its directory and at the limit of open files (ulimit -n)"
+    ),
 }
 """By SQLite's error code, where the file itself is not the fault."""
 

@@ -24,6 +24,7 @@ from metaplan.episodes.host import LOADED_TASKS_KEPT
 __all__ = ["EnvironmentPool", "RemoteEnvironment"]
 
 _LONG_QUEUE = 4  # operations; waiting for so many costs more than loading the task once more
+_MUTE = 4  # workers lost in a row, beyond two generations, before one has answered anything
 _TRY_AGAIN_S = 10.0  # to replace a lost worker, while others do the work
 
 _log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class _Place:
         self.worker = worker
         self.environments = 0
         self.outstanding = 0
+        self.has_answered = False
         self._loaded: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._turn = asyncio.Lock()
 
@@ -63,7 +65,10 @@ class _Place:
             async with self._turn:  # one at a time: the time-out then is the operation's own
                 if not self.worker.alive:
                     raise EpisodeCancelled(f"{self.worker.ending}, busy with another episode")
-                return await self.worker.ask(operation, arguments, timeout_s)
+                try:
+                    return await self.worker.ask(operation, arguments, timeout_s)
+                finally:
+                    self.has_answered |= self.worker.alive
         finally:
             self.outstanding -= 1
 
@@ -131,6 +136,7 @@ class EnvironmentPool:
         self._arrival = asyncio.Event()
         self._replacing: asyncio.Task[None] | None = None
         self._closed = False
+        self._mute: list[str] = []  # how those ended that never answered, since one did
         self.restarts = 0
 
     async def start(self) -> None:
@@ -189,7 +195,7 @@ class EnvironmentPool:
 
         Raises:
             EnvironmentFault: The pool is closed.
-            RunError: All workers were lost, and there is no place for others.
+            RunError: All workers were lost, and there is no place for others, or they don't start.
         """
         return RemoteEnvironment(
             await self._place_for(task), task, next(self._numbers), self._timeout_s
@@ -220,6 +226,12 @@ class EnvironmentPool:
     async def _place_for(self, task: Task) -> _Place:
         if self._closed:
             raise EnvironmentFault("the environment workers have been closed")
+        if self._is_hopeless:
+            raise RunError(
+                f"{len(self._mute)} environment workers in a row were lost before they answered "
+                f"anything, the last one so: {self._mute[-1]}. What they said is above. Finished "
+                f"episodes are saved; put the cause right, then give the same command again"
+            )
         replacing = self._replace_the_lost()
         if replacing is not None and not self._living:
             await self._wait_for_one(replacing)
@@ -241,6 +253,11 @@ class EnvironmentPool:
     def _living(self) -> list[_Place]:
         return [place for place in self._places if place.worker.alive]
 
+    @property
+    def _is_hopeless(self) -> bool:
+        """Whether workers don't even start: others would not, either."""
+        return len(self._mute) >= _MUTE + 2 * self._size
+
     def _replace_the_lost(self) -> asyncio.Task[None] | None:
         """Sees to it that workers are replaced; the task that does it, where there is one."""
         if self._replacing is None or self._replacing.done():
@@ -255,7 +272,7 @@ class EnvironmentPool:
         Raises:
             RunError: There is no place for a single one.
         """
-        while (had := await self._bury_the_lost()) < self._size:
+        while (had := await self._bury_the_lost()) < self._size and not self._is_hopeless:
             starts = (self._start_one() for _ in range(self._size - had))
             outcomes = await asyncio.gather(*starts, return_exceptions=True)
             errors = [outcome for outcome in outcomes if outcome is not None]
@@ -273,6 +290,9 @@ class EnvironmentPool:
         self._places = self._living
         self._arrival.clear()
         self.restarts += len(lost)
+        if any(place.has_answered for place in (*self._places, *lost)):
+            self._mute.clear()
+        self._mute += [place.worker.ending for place in lost if not place.has_answered]
         await asyncio.gather(*(place.worker.close() for place in lost))
         return len(self._places)
 

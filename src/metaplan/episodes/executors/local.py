@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import os
 import pickle
@@ -12,7 +13,7 @@ import socket
 import sys
 from typing import Any
 
-from metaplan.core import EnvironmentFault
+from metaplan.core import EnvironmentFault, RunError
 from metaplan.episodes.executors.process import FRAME_HEADER
 
 __all__ = ["LocalExecutor", "LocalWorker"]
@@ -28,20 +29,40 @@ class LocalExecutor:
         return os.cpu_count() or 1
 
     async def start_worker(self) -> LocalWorker:
-        """Starts a process; it loads its modules while others are started."""
+        """Starts a process; it loads its modules while others are started.
+
+        Raises:
+            RunError: The operating system refuses.
+        """
+        try:
+            return await self._start_process()
+        except OSError as error:
+            limit = error.errno in {errno.EMFILE, errno.ENFILE}
+            remedy = "raise the limit (ulimit -n 65536)" if limit else "put that right"
+            raise RunError(
+                f"can't start an environment worker with {sys.executable}: {error.strerror}. "
+                f"Finished episodes are saved; {remedy}, then give the same command again"
+            ) from None
+
+    async def _start_process(self) -> LocalWorker:
         ours, theirs = socket.socketpair()
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # what lies in the current directory is no package
-            "-c",
-            "from metaplan.episodes.executors.process import main; main()",
-            str(theirs.fileno()),
-            pass_fds=[theirs.fileno()],
-            stdin=asyncio.subprocess.DEVNULL,
-            # Ctrl-C goes to all processes of a terminal; when workers end is for the parent to say.
-            start_new_session=True,
-        )
-        theirs.close()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",  # what lies in the current directory is no package
+                "-c",
+                "from metaplan.episodes.executors.process import main; main()",
+                str(theirs.fileno()),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                # Ctrl-C goes to all processes of a terminal; the parent says when workers end.
+                start_new_session=True,
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         reader, writer = await asyncio.open_connection(sock=ours)
         return LocalWorker(process, reader, writer)
 
