@@ -8,7 +8,8 @@
 its slots divided by the mean service time, which is the same as all slots busy all the time.
 *Full load* is the time from 5 s after the first episode begins (start-up: workers load games, the
 limit of requests under way grows) until the last one has begun (then the work runs out); *whole
-run* is from the first begin to the last end.
+run* is from the first begin to the last end. *Cores* are those that harness, workers and server
+kept busy; *cores of others* say how much the machine had to do besides.
 
 `scripted` has environments that answer at once, in worker processes; `alfworld` and `scienceworld`
 are the benchmarks, with the data directory that METAPLAN_DATA names. `reference` is the way of the
@@ -65,6 +66,7 @@ class Outcome:
     harness_cpu_s: float
     workers_cpu_s: float
     workers_mb: float
+    machine_cpu_s: float
     served: list[Served]
 
     @property
@@ -106,6 +108,13 @@ def memory_mb(pids: Sequence[int]) -> float:
     page = os.sysconf("SC_PAGE_SIZE")
     every = (one for root in pids for one in descendants(root))
     return sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in every) * page / 1e6
+
+
+def machine_cpu_s() -> float:
+    """CPU seconds that all processes of this machine have used so far."""
+    fields = [int(one) for one in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    idle, waiting = fields[3:5]
+    return (sum(fields) - idle - waiting) / _TICKS_PER_S
 
 
 def planned(benchmark: Benchmark, episodes: int) -> list[EpisodeSpec]:
@@ -150,12 +159,12 @@ async def play(
                 concurrency=in_flight,
             )  # fmt: skip
             begun, cpu = time.time(), time.process_time()
-            workers = cpu_s(pool.processes)
+            workers, machine = cpu_s(pool.processes), machine_cpu_s()
             done = await runner.run(
                 specs, purpose="explore", on_episode=lambda _: ends.append(time.time())
             )
             cpu = time.process_time() - cpu
-            workers = cpu_s(pool.processes) - workers
+            workers, machine = cpu_s(pool.processes) - workers, machine_cpu_s() - machine
             workers_mb = memory_mb(pool.processes)
         await model.close()
         if done.void:
@@ -168,6 +177,7 @@ async def play(
         harness_cpu_s=cpu,
         workers_cpu_s=workers,
         workers_mb=workers_mb,
+        machine_cpu_s=machine,
         served=[server.served() for server in servers],
     )
 
@@ -187,9 +197,9 @@ def measure(name: str, capacities: Sequence[int], seconds: float) -> None:
     """One line for each capacity of the server."""
     print(
         "| slots | in flight | episodes | turns/s | full load | whole run | harness ms/turn "
-        "| workers ms/turn | server ms/turn | cores busy | harness MB | workers MB |"
+        "| workers ms/turn | server ms/turn | cores | cores of others | harness MB | workers MB |"
     )
-    print("|---" * 12 + "|", flush=True)
+    print("|---" * 13 + "|", flush=True)
     for capacity in capacities:
         in_flight = 2 * capacity
         with simulated_server(Load(capacity=capacity, replies=REPLIES[name])) as server:
@@ -198,12 +208,14 @@ def measure(name: str, capacities: Sequence[int], seconds: float) -> None:
         (served,) = outcome.served
         cpus = outcome.harness_cpu_s, outcome.workers_cpu_s, served.cpu_s
         per_turn = " | ".join(f"{1000 * cpu / outcome.turns:.2f}" for cpu in cpus)
+        cores = sum(cpus) / outcome.lasted_s
+        others = outcome.machine_cpu_s / outcome.lasted_s - cores
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
         print(
             f"| {capacity} | {in_flight} | {episodes} | {outcome.rate:.0f} "
             f"| **{used([served], capacity, outcome.full):.3f}** "
             f"| {used([served], capacity, outcome.wall):.3f} | {per_turn} "
-            f"| {sum(cpus) / outcome.lasted_s:.2f} | {memory:.0f} | {outcome.workers_mb:.0f} |",
+            f"| {cores:.2f} | {others:.2f} | {memory:.0f} | {outcome.workers_mb:.0f} |",
             flush=True,
         )
 
@@ -215,7 +227,7 @@ def enough(slots: int, in_flight: int, seconds: float) -> int:
 
 def measure_endpoints(seconds: float) -> None:
     """Two servers, with what requests are kept together by: nothing, conversation, opening."""
-    print("| kept together | prompt tokens cached | mean service s | turns/s | full load |")
+    print("| kept together | prompt tokens read anew | mean service s | turns/s | full load |")
     print("|---|---|---|---|---|", flush=True)
     load = Load(capacity=32, cache_tokens=CROWDED_CACHE, read_tokens_per_s=2_000)
     turn = Balancer.turn
@@ -229,11 +241,11 @@ def measure_endpoints(seconds: float) -> None:
             episodes = enough(2 * load.capacity, 128, seconds)
             outcome = asyncio.run(play("instant", [first, second], episodes, 128))
         tokens = sum(one.prompt_tokens for one in outcome.served)
-        cached = sum(one.cached_tokens for one in outcome.served) / tokens
+        anew = 1 - sum(one.cached_tokens for one in outcome.served) / tokens
         service_s = fmean(end - begin for one in outcome.served for begin, end in one.spans)
         share = used(outcome.served, load.capacity, outcome.full)
         print(
-            f"| {kept} | {cached:.1%} | {service_s:.3f} | {outcome.rate:.1f} | {share:.3f} |",
+            f"| {kept} | {anew:.1%} | {service_s:.3f} | {outcome.rate:.1f} | {share:.3f} |",
             flush=True,
         )
 

@@ -282,3 +282,17 @@ async def test_the_first_fault_of_several_completions_ends_the_others(serve, cli
         await client_of(server).complete(HELLO, Sampling(), n=4)
     await asyncio.sleep(0.05)
     assert len(server.requests) <= 4
+
+
+@pytest.mark.parametrize(("away_s", "expected"), [(1.0, 232), (60.0, 32)])
+def test_a_server_that_was_away_for_long_begins_with_few_requests(away_s, expected):
+    clock = Clock()
+    endpoint = Endpoint("a", 1000, clock)
+    for _ in range(200):
+        endpoint.limit.answered(clock.now, full=True)
+    assert endpoint.limit.value == 232
+    for _ in range(3):
+        endpoint.failed()
+    clock.now += away_s
+    endpoint.works()
+    assert endpoint.limit.value == expected

@@ -13,6 +13,7 @@ from metaplan.models.served.limit import Limit
 __all__ = ["Endpoint"]
 
 _FAILURES = 3
+_COLD_S = 5.0  # a server that was away for longer was restarted, perhaps
 
 
 class Endpoint:
@@ -39,7 +40,7 @@ class Endpoint:
         self._waiting: deque[asyncio.Future[bool]] = deque()
         self._pause: asyncio.TimerHandle | None = None
         self._failures = 0
-        self._failed_at = 0.0
+        self._failed_at = self._down_since = 0.0
         self._unevenness = 1.0
 
     # -- whose turn it is
@@ -51,9 +52,8 @@ class Endpoint:
 
     async def enter(self) -> bool:
         """Waits for a turn. False where the endpoint went down or was paused in the meantime."""
-        if self.down or (
-            self._free and not self._waiting
-        ):  # hanging requests don't keep a probe out
+        # What hangs at a server that is down must not keep out who finds out whether it is back.
+        if self.down or (self._free and not self._waiting):
             self._under_way += 1
             return True
         turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -120,6 +120,8 @@ class Endpoint:
 
     def works(self) -> None:
         """It said something sensible, if only a refusal."""
+        if self.down and self._clock() - self._down_since > _COLD_S:
+            self.limit.restart()
         self._failures = 0
 
     def answered(self) -> None:
@@ -133,7 +135,7 @@ class Endpoint:
         self._failures += 1
         self._rest()
         if self._failures == _FAILURES:
-            self.limit.restart()  # whoever comes back begins cold
+            self._down_since = self._clock()
         if self.down:
             self._send_away()
 
