@@ -18,10 +18,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln
+from scipy.special import binom
 
 from metaplan.core import digest
-from metaplan.exploration.belief import Array, Belief, Evidence, Played, believe
+from metaplan.exploration.belief import (
+    QUALITIES,
+    SMALLEST_GAP,
+    Array,
+    Belief,
+    Evidence,
+    Played,
+    believe,
+)
 
 __all__ = ["Adaptive", "Planned", "Rewards", "Round", "Uniform"]
 
@@ -30,10 +38,9 @@ Planned = tuple[str, str, int]
 Rewards = Mapping[tuple[str, str], Sequence[float | None]]
 """By task and plan, in the order of repetitions; None for an episode that came to nothing."""
 
-_ROUNDS_PER_PLAN = 3  # so many rounds play, in the mean, one more episode with each plan
+_GROWTH = 0.1  # a round's share of the episodes before it
 _LOOKAHEAD = (1, 2, 4)
-_LEAST_WORTH = 5e-4  # widening of the gap by an episode
-_TIE = 0.05
+_LEAST_WORTH = 2e-3  # expected widening of a gap, for an episode to be played
 
 
 @dataclass(frozen=True)
@@ -93,43 +100,37 @@ class Adaptive:
     budget: int
 
     def next_round(self, rewards: Rewards) -> Round:
-        """What is worth playing next.
+        """What is worth playing next: with one plan of each task at most, the worthiest first.
 
         Args:
             rewards: Of all episodes of the rounds before.
         """
-        # In an order of no meaning: neither the round's end nor the budget's favours a task type.
+        # In an order of no meaning: where a round or the budget ends, it favours no task type.
         tasks = sorted(self.plans, key=digest)
         played = sum(map(len, rewards.values()))
         if not played:
             first = [(task, plan, 0) for task in tasks for plan in self.plans[task]]
             return Round(tuple(first[: self.budget]), decided=0, tied=0, open=len(tasks))
         evidence = Evidence.of(
-            [
-                [_earned(rewards.get((task, plan), ())) for plan in self.plans[task]]
-                for task in tasks
-            ]
+            [[_earned(rewards.get((key, plan), ())) for plan in self.plans[key]] for key in tasks]
         )
         belief = believe(evidence)
         worth, episodes = _worth(belief, evidence.there)
-        open_tasks = worth.max(1, initial=0.0) >= _LEAST_WORTH
-        tied = _gap(belief, evidence.there) < _TIE
-        plans = sum(map(len, self.plans.values()))
-        size = min(math.ceil(plans / _ROUNDS_PER_PLAN), self.budget - played)
+        highest = worth.max(1, initial=0.0)
+        is_open = highest >= _LEAST_WORTH
+        is_tied = ~is_open & (_gap(belief, evidence.there) <= SMALLEST_GAP)
         chosen: list[Planned] = []
-        for row in np.argsort(-worth.max(1, initial=0.0), kind="stable"):
-            if len(chosen) >= size or not open_tasks[row]:
-                break
+        for row in np.argsort(-highest, kind="stable")[: is_open.sum()]:
             column = int(worth[row].argmax())
             task, plan = tasks[row], self.plans[tasks[row]][column]
-            repetition = len(rewards.get((task, plan), ()))
-            more = min(int(episodes[row, column]), size - len(chosen))
-            chosen += [(task, plan, repetition + further) for further in range(more)]
+            there = len(rewards.get((task, plan), ()))
+            chosen += [(task, plan, there + more) for more in range(episodes[row, column])]
+        size = min(math.ceil(played * _GROWTH), self.budget - played)
         return Round(
-            tuple(chosen),
-            decided=int((~open_tasks & ~tied).sum()),
-            tied=int((~open_tasks & tied).sum()),
-            open=int(open_tasks.sum()),
+            episodes=tuple(chosen[: max(size, 0)]),
+            decided=int((~is_open & ~is_tied).sum()),
+            tied=int(is_tied.sum()),
+            open=int(is_open.sum()),
         )
 
 
@@ -143,8 +144,9 @@ def _earned(rewards: Sequence[float | None]) -> Played | None:
 
 def _worth(belief: Belief, there: NDArray[np.bool_]) -> tuple[Array, NDArray[np.int_]]:
     """Expected widening of the gap per episode, and with how many episodes it is reached."""
-    high, low = _best_and_worst_of_the_others(belief.mean, there)
-    gap = np.maximum(belief.mean, high) - np.minimum(belief.mean, low)
+    mean = belief.mean
+    high, low = _best_and_worst_of_the_others(mean, there)
+    gap = np.maximum(mean, high) - np.minimum(mean, low)
     worth = np.zeros_like(gap)
     episodes = np.ones(gap.shape, dtype=int)
     for count in _LOOKAHEAD:
@@ -159,13 +161,12 @@ def _worth(belief: Belief, there: NDArray[np.bool_]) -> tuple[Array, NDArray[np.
 
 
 def _after(belief: Belief, trials: int) -> tuple[Array, Array]:
-    """Chances of 0, 1, … successes in further trials (Beta-binomial), and the means then."""
-    alpha = (belief.mean * belief.strength)[..., None]
-    beta = ((1.0 - belief.mean) * belief.strength)[..., None]
+    """Chances of 0, 1, … successes in further trials, and the means that they would lead to."""
     good = np.arange(trials + 1)
-    ways = -math.log(trials + 1) - betaln(good + 1.0, trials - good + 1.0)
-    chances = np.exp(ways + betaln(alpha + good, beta + trials - good) - betaln(alpha, beta))
-    return chances, (alpha + good) / (alpha + beta + trials)
+    quality = QUALITIES[:, None]
+    ways = binom(trials, good) * quality**good * (1.0 - quality) ** (trials - good)
+    chances = belief.chances @ ways
+    return chances, (belief.chances @ (quality * ways)) / np.maximum(chances, 1e-300)
 
 
 def _best_and_worst_of_the_others(mean: Array, there: NDArray[np.bool_]) -> tuple[Array, Array]:

@@ -103,10 +103,10 @@ def _allocation(
     config: ExploreConfig, plans: Mapping[str, Mapping[str, MetaPlan]]
 ) -> Uniform | Adaptive:
     keys = {task_key: tuple(distinct) for task_key, distinct in plans.items()}
-    uniform = sum(map(len, keys.values())) * config.episodes_per_plan
     if config.allocation == "uniform":
         return Uniform(keys, config.episodes_per_plan)
-    return Adaptive(keys, math.ceil(config.budget * uniform))
+    each = config.plans_per_task * config.episodes_per_plan
+    return Adaptive(keys, math.ceil(config.budget * len(keys) * each))
 
 
 def _standing(planned: Round, played: int, allocation: Uniform | Adaptive) -> str:

@@ -10,13 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from metaplan.core import MetaPlan, PlanParseError, PlanScore, PreferencePair, Task
-from metaplan.exploration.belief import Evidence, Played, believe
+from metaplan.exploration.belief import SMALLEST_GAP, Evidence, Played, believe
 from metaplan.planners import read_jsonl, wrong_line
 
-__all__ = ["SMALLEST_GAP", "best_plans", "preference_pairs", "read_pairs"]
-
-SMALLEST_GAP = 0.1
-"""Of a pair of plans that were played unequally often; what is narrower is mostly chance."""
+__all__ = ["best_plans", "preference_pairs", "read_pairs"]
 
 
 def preference_pairs(scores: Iterable[PlanScore]) -> list[PreferencePair]:

@@ -200,7 +200,7 @@ class ExploreConfig(Record):
         episodes_per_plan: N.
         allocation: ``uniform``, the paper's: N episodes with each plan; or ``adaptive``: where they
             decide which plan is best and which is worst.
-        budget: Of adaptive exploration: its most episodes over all tasks, as a share of uniform's.
+        budget: Most episodes of adaptive exploration over all tasks, as a share of M x N a task.
         temperature: Of planner and agent.
         pairs: A JSONL file of one's own preference pairs in place of exploration's.
     """
@@ -209,7 +209,7 @@ class ExploreConfig(Record):
     plans_per_task: int = Field(default=5, ge=1)
     episodes_per_plan: int = Field(default=5, ge=1)
     allocation: Literal["uniform", "adaptive"] = "uniform"
-    budget: float = Field(default=0.4, gt=0.0)
+    budget: float = Field(default=0.6, gt=0.0)
     temperature: float = Field(default=0.7, ge=0.0, le=2.0)
     pairs: str | None = None
 
