@@ -131,7 +131,6 @@ class ServedModel:
             )
 
         names = [name for name in (session, _opening(messages)) if name is not None]
-
         as_json = json.dumps(messages).encode("ascii")
 
         async def draw(have: int, wanted: int) -> list[Completion]:
@@ -141,9 +140,9 @@ class ServedModel:
             return self._accepted(completions_of(reply, wanted, sampling.stop), sampling)
 
         completions = await draw(0, n)
-        missing = [draw(have, 1) for have in range(len(completions), n)]
-        for more in await _all(missing):
-            completions += more
+        if len(completions) < n:
+            for more in await _all([draw(have, 1) for have in range(len(completions), n)]):
+                completions += more
         return completions
 
     async def close(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from metaplan.models.served.faults import no_connection, refusal
 from metaplan.models.served.settings import is_private
 
@@ -47,7 +49,9 @@ class SDK:
         try:
             # `chat.completions.create` copies every message at a cost beyond that of HTTP.
             response = await self._client.post(
-                "/chat/completions", body=content, cast_to=openai.HttpxBinaryResponseContent
+                "/chat/completions",
+                body=json.loads(content),
+                cast_to=openai.HttpxBinaryResponseContent,
             )
         except openai.APIStatusError as error:
             raise refusal(error.status_code, error.response.text, error.response.headers) from None
