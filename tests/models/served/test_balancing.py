@@ -40,7 +40,7 @@ EVENTS = st.lists(
         st.tuples(st.just("failed"), st.integers(0, 100)),
         st.tuples(st.just("time passes"), st.sampled_from([1.0, 10.0, 40.0])),
     ),
-    max_size=32,
+    max_size=16,
 )
 
 
@@ -284,13 +284,13 @@ async def test_the_first_fault_of_several_completions_ends_the_others(serve, cli
     assert len(server.requests) <= 4
 
 
-@pytest.mark.parametrize(("away_s", "expected"), [(1.0, 232), (60.0, 32)])
+@pytest.mark.parametrize(("away_s", "expected"), [(1.0, 216), (60.0, 16)])
 def test_a_server_that_was_away_for_long_begins_with_few_requests(away_s, expected):
     clock = Clock()
     endpoint = Endpoint("a", 1000, clock)
     for _ in range(200):
         endpoint.limit.answered(clock.now, full=True)
-    assert endpoint.limit.value == 232
+    assert endpoint.limit.value == 216
     for _ in range(3):
         endpoint.failed()
     clock.now += away_s

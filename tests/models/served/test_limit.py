@@ -150,9 +150,9 @@ def test_a_change_of_capacity_is_found_out(kind, before, after):
 
 
 def test_too_little_to_do_teaches_nothing():
-    log = simulate(Queueing(1000), until=60, clients=20)
-    assert {value for _, value in log.limits} == {32}
-    assert log.rate(5, 60) == pytest.approx(20 / MEAN_S, rel=0.05)
+    log = simulate(Queueing(1000), until=60, clients=12)
+    assert {value for _, value in log.limits} == {16}
+    assert log.rate(5, 60) == pytest.approx(12 / MEAN_S, rel=0.05)
 
 
 def test_faults_now_and_then_take_no_throughput():
@@ -163,8 +163,8 @@ def test_faults_now_and_then_take_no_throughput():
 def test_requests_that_were_under_way_together_shrink_the_limit_once():
     limit = Limit(100)
     for _ in range(50):
-        limit.overloaded(10.0, sent=9.0, under_way=32)
-    assert limit.value == 30
+        limit.overloaded(10.0, sent=9.0, under_way=16)
+    assert limit.value == 15
 
 
 def test_what_goes_on_shrinks_the_limit_more_and_more_down_to_one():
@@ -173,7 +173,7 @@ def test_what_goes_on_shrinks_the_limit_more_and_more_down_to_one():
         for _ in range(3):
             limit.overloaded(10.0 + at, sent=9.5 + at, under_way=limit.value)
         values.append(limit.value)
-    assert values[:4] == [30, 27, 22, 14]
+    assert values[:4] == [15, 13, 10, 6]
     assert values[-1] == 1
 
 

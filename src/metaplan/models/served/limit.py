@@ -13,7 +13,7 @@ from enum import Enum, auto
 
 __all__ = ["Limit"]
 
-_FIRST = 32
+_FIRST = 16
 _STARTING_PAYS = 1.15  # at the start the limit doubles in a round trip: what makes it go on
 _UP, _DOWN = 2.0, 0.8  # trying more costs nothing
 _PAYS = 0.06  # 1% more requests under way are worth it if they bring 0.06% more answers
