@@ -1,6 +1,7 @@
 """Plays many short episodes while everything breaks, and looks for what is lost, doubled or leaked.
 
-    python benchmarks/soak.py [--episodes 20000] [--workers 3] [--concurrency 64] [--seed 0]
+    python benchmarks/soak.py [--episodes 20000] [--workers 3] [--concurrency 64]
+                              [--ends 7] [--outage 10] [--seed 0]
 
 A real run directory, real worker processes, a real server on the loopback interface for a tenth of
 the episodes. Steps hang, crash their worker, raise, and return what can't be pickled; workers are
@@ -44,7 +45,6 @@ from openai_server import OpenAIServer, RandomFaults
 from metaplan.models import ScriptedModel
 
 TIMEOUT_S = 4.0
-OUTAGE_S = 10.0
 SAMPLE_EVERY_S = 0.25
 FILES = {"config.yaml", "versions.json", "run.db", "run.lock"}
 SHORTEST_STRETCH = 2000
@@ -126,6 +126,7 @@ class Disturber:
         self.directory = work / "run"
         self.temporary = work / "tmp"
         self.temporary.mkdir()
+        self._outage_s = options.outage
         self._dice = random.Random(options.seed)
         self._server = self._serve(0)
         runtime = {
@@ -167,7 +168,7 @@ class Disturber:
         Args:
             end: The signal.
             after: How many episodes.
-            outage_after: After so many, the model's server is gone for `OUTAGE_S`.
+            outage_after: After so many, the model's server is gone for a while.
             lethal: Whether workers are lost: they kill themselves, hang, and are killed.
         """
         started, before = time.monotonic(), len(kept(self.directory))
@@ -210,12 +211,13 @@ class Disturber:
     def _go_away(self) -> None:
         """An outage of the model's server; it comes back by itself."""
         port = self._server.port
+        self._server.hang_up()  # first of all, or slow replies would be finished quickly
         self._server.stop()
 
         def come_back() -> None:
             self._server = self._serve(port)
 
-        threading.Timer(OUTAGE_S, come_back).start()
+        threading.Timer(self._outage_s, come_back).start()
 
 
 def install(site: Path) -> Path:
@@ -303,13 +305,10 @@ def carries(mark: str, process: Path) -> bool:
 def soak(work: Path, options: argparse.Namespace) -> tuple[list[Stretch], list[str]]:
     """Disturbs a run until it is done; returns its stretches, and what is wrong."""
     total = options.episodes
-    ends = [
-        signal.SIGKILL, signal.SIGINT, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL,
-        signal.SIGINT, signal.SIGKILL,
-    ]  # fmt: skip
+    ends = [signal.SIGKILL, signal.SIGINT, signal.SIGKILL, signal.SIGTERM] * 2
     disturber = Disturber(work, options)
     try:
-        stretches = [disturber.stretch(end, total // 40) for end in ends]
+        stretches = [disturber.stretch(end, total // 40) for end in ends[: options.ends]]
         stretches.append(disturber.stretch(signal.SIGKILL, total // 3, outage_after=total // 10))
         stretches.append(disturber.stretch(lethal=False))
     finally:
@@ -375,6 +374,8 @@ def main() -> int:
     parser.add_argument("--episodes", type=int, default=20_000)
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--concurrency", type=int, default=64)
+    parser.add_argument("--ends", type=int, default=7, help="of the run by signals, at most 8")
+    parser.add_argument("--outage", type=float, default=10.0, help="of the server, in seconds")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="soak-"))
