@@ -110,7 +110,8 @@ class RayExecutor:
             except TimeoutError:
                 raise RunError(
                     f"{_place(address)} did not answer within {settings.start_timeout_s:g} s: see "
-                    f"that it runs ('ray status --address …' on this machine), or raise "
+                    f"that it runs ('ray status --address …' on this machine), set RAY_AUTH_MODE="
+                    f"token if its nodes have a token (they do by default), or raise "
                     f"runtime.ray.start_timeout_s"
                 ) from None
             except Exception as error:
@@ -141,7 +142,10 @@ class RayExecutor:
         except TimeoutError:
             raise RunError(await self._no_place(ray)) from None
         except ray.exceptions.RayError as error:
-            raise RunError(f"an environment worker can't start on Ray: {_why(error)}") from None
+            raise RunError(
+                f"an environment worker can't start on Ray: {_why(error)}; every node needs this "
+                f"version of metaplan, with the benchmark's extra and data"
+            ) from None
         self._workers = [*(other for other in self._workers if other.alive), worker]
         return worker
 
