@@ -2,11 +2,11 @@
 
 The wrapper derives all valid actions, the inventory and a description of the room in every step,
 starts one JVM for each episode, and computes the expert's path again at every reset. Here one JVM
-holds any number of worlds, and a step is one call. Two Java classes of ours run beside the
-simulator there (`jvm`): one lets worlds take turns as if each were alone, the other reads actions
-as the simulator's own parser does, in a tenth of its time. All that reaches below the package's
-public interface, so it is done in this module and those classes alone, for the one version that
-they were written for, and checked against the public interface whenever a JVM starts.
+holds any number of worlds, and a step is one call. Java classes of ours run beside the simulator
+there (`jvm`): they let worlds take turns as if each were alone, read actions as the simulator's own
+parser does in a tenth of its time, and make no tasks that are not asked for. All that reaches below
+the package's public interface, so it is done in this module and those classes alone, for the one
+version that they were written for, and checked against the public interface whenever a JVM starts.
 
 One chance is left, as in the package itself: things are kept in sets whose order depends on hashes
 that Java draws. Equal hashes for all would make equal actions give equal texts
@@ -161,8 +161,8 @@ class Jvm:
         if installed_version() != VERSION:
             raise UnexpectedSimulatorError(f"scienceworld {installed_version()} is not {VERSION}")
         self._gateway, self._process = _launch()
-        self.worlds = self._gateway.jvm.metaplan.scienceworld.World
         try:
+            self.worlds = self._gateway.jvm.metaplan.scienceworld.World
             self._silence()
             self._check()
         except Exception as error:

@@ -1,7 +1,7 @@
 """ScienceWorld played through the package's own wrapper: the reference, and the fallback.
 
 Each environment of the package has a JVM of its own, and every step derives what an episode does
-not need: some seven times the CPU and many times the memory of `simulator`.
+not need: more than ten times the CPU and many times the memory of `simulator`.
 """
 
 from __future__ import annotations
