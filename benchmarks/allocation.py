@@ -1,6 +1,6 @@
 """Preference pairs per episode: uniform exploration against adaptive allocation.
 
-Usage: python benchmarks/allocation.py [--replications 30] [--only NAME …]
+Usage: python benchmarks/allocation.py [--replications 20] [--only NAME …]
        python benchmarks/allocation.py --record RUN --out benchmarks/tables/NAME.json.gz
 
 Plays explorations on tables that say what each plan is worth and what each of its episodes earns,
@@ -297,8 +297,8 @@ def allocations(world: World) -> dict[str, Allocation]:
     racing = {f"racing {share:.0%}": Racing(keys, round(share * full)) for share in (0.4, 1.0)}
     return {
         REFERENCE: EverySample(samples),
-        "uniform, share": Uniform(keys, 5),
-        "uniform 5 x 2, share": Uniform(keys, 2),
+        "share": Uniform(keys, 5),
+        "share, 5 x 2": Uniform(keys, 2),
         **racing,
         **adaptive,
     }
@@ -398,7 +398,7 @@ def _gap_when_shared(world: World, count: int, share: float) -> float:
 
 def main(replications: int, only: Sequence[str]) -> None:
     """Prints all tables, or those whose names contain one of the given words."""
-    console = Console(width=100)
+    console = Console(width=110)
     worlds = {path.name.partition(".")[0]: recorded(path) for path in sorted(TABLES.glob("*.gz"))}
     draws: dict[str, Callable[[Random], World]] = {
         f"simulated: {name}": partial(simulated, *mix) for name, mix in MIXES.items()
@@ -416,7 +416,7 @@ def main(replications: int, only: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--replications", type=int, default=30)
+    parser.add_argument("--replications", type=int, default=20)
     parser.add_argument("--only", nargs="*", default=())
     parser.add_argument("--record", type=Path, help="a run directory")
     parser.add_argument("--out", type=Path, help="of --record")

@@ -33,11 +33,12 @@ _EDGES = np.linspace(0.0, 1.0, 41)
 QUALITIES: Array = (_EDGES[1:] + _EDGES[:-1]) / 2
 """The values of `Q(p)` that are told apart."""
 
-SMALLEST_GAP = 0.05
+SMALLEST_GAP = 0.03
 """Between plans that were played unequally often: less is hardly a difference."""
 
 _FITTING_STEPS = 60
 _SMOOTHING_TASKS = 3.0  # spread over all kinds: a few tasks don't rule one out
+_MOST_TRIALS = 100.0  # of an episode: rewards that never vary are certain soon enough
 _PLANS_OF_DOUBT = 20.0  # with repeated episodes, until a small spread of rewards is believed
 
 
@@ -134,7 +135,7 @@ def _trials_per_episode(evidence: Evidence) -> float:
     spread = float((evidence.squares[repeated] - total**2 / count).sum())
     binary = float((total - total**2 / count).sum())
     prior = _PLANS_OF_DOUBT * 0.25
-    return max((binary + prior) / (max(spread, 0.0) + prior), 1.0)
+    return min(max((binary + prior) / (max(spread, 0.0) + prior), 1.0), _MOST_TRIALS)
 
 
 def _kinds_of_tasks(fit: Array) -> Array:
