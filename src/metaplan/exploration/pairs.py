@@ -24,7 +24,8 @@ def preference_pairs(scores: Iterable[PlanScore]) -> list[PreferencePair]:
     choice must not depend on the order of sampling.
 
     Where plans were played unequally often, means can't be compared: one success in one episode is
-    less than nine in ten. Then plans are compared by what is believed of them, and tasks with a gap
+    less than nine in ten. Then plans are compared by what is believed of them
+    (`metaplan.exploration.belief`), the pair has these values as its scores, and tasks with a gap
     that is hardly any are skipped.
 
     Args:
