@@ -50,6 +50,7 @@ START_S = 5.0
 MEAN_SERVICE_S = 0.68  # about: for how many episodes fill the time
 TASK_SETS = {"instant": "all", "alfworld": "valid_unseen", "scienceworld": "dev"}
 REPLIES = {"instant": "look", "alfworld": "alfworld", "scienceworld": "scienceworld"}
+IN_FLIGHT = {"instant": 2, "alfworld": 2, "scienceworld": 4}  # for each slot: who waits for JVMs
 PROCESSES = 25
 JVMS = 12  # of the stock ScienceWorld: what fits into memory
 CROWDED_CACHE = 50_000  # tokens: 64 conversations and their openings just fit
@@ -201,7 +202,7 @@ def measure(name: str, capacities: Sequence[int], seconds: float) -> None:
     )
     print("|---" * 13 + "|", flush=True)
     for capacity in capacities:
-        in_flight = 2 * capacity
+        in_flight = IN_FLIGHT[name] * capacity
         with simulated_server(Load(capacity=capacity, replies=REPLIES[name])) as server:
             episodes = enough(capacity, in_flight, seconds)
             outcome = asyncio.run(play(name, [server], episodes, in_flight))
@@ -292,11 +293,11 @@ def reference_row(environment: str, processes: int, server: SimulatedServer, sec
         server.served()
         begun, cpu = time.time(), cpu_s(pids)
         time.sleep(seconds)
-        ended, cpu, memory = time.time(), cpu_s(pids) - cpu, memory_mb(pids)
-        served = server.served()
+        ended, served = time.time(), server.served()
+        cpu, memory = cpu_s(pids) - cpu, memory_mb(pids)
         for one in players:
             one.communicate()
-    turns = len(served.spans)
+    turns = sum(begun <= end < ended for _, end in served.spans)
     share = used([served], Load().capacity, (begun, ended))
     return (
         f"| {environment} | {processes} | {turns / (ended - begun):.1f} | **{share:.3f}** "
