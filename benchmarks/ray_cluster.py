@@ -83,13 +83,20 @@ async def compare_steps(steps: int) -> None:
 
 async def play(
     directory: Path, executor: Executor, tasks: int, on_episode: Callable[[Episode], None]
-) -> tuple[list[Episode], int, float]:
-    """Finished episodes in the order of the plan, lost workers, and seconds of play."""
+) -> tuple[list[Episode], float]:
+    """Finished episodes in the order of the plan, and seconds of play."""
     sampling = Sampling(temperature=0.7, max_tokens=64)
     agent = Agent(model=PlanFollower(), sampling=sampling, profile=PromptProfile.COMPACT)
     benchmark = get_benchmark("household")
     specs = [
-        EpisodeSpec(task=task, environment="e", agent=agent.fingerprint, repetition=repetition)
+        EpisodeSpec(
+            task=task,
+            environment="e",
+            plan=None,
+            placement=None,
+            agent=agent.fingerprint,
+            repetition=repetition,
+        )
         for task in benchmark.tasks("train")[:tasks]
         for repetition in range(10)
     ]
@@ -107,14 +114,14 @@ async def play(
             await runner.run(specs, purpose="explore", on_episode=on_episode)
             seconds = time.monotonic() - began
         assert store.finished_keys() == {spec.key for spec in specs}
-        return list(store.episodes(spec.key for spec in specs)), pool.restarts, seconds
+        return list(store.episodes(spec.key for spec in specs)), seconds
 
 
 async def lose_nodes(directory: Path, tasks: int) -> bool:
     """Whether everything is as without a loss."""
     from ray.cluster_utils import Cluster
 
-    expected, _, local_s = await play(directory / "local", LocalExecutor(), tasks, lambda _: None)
+    expected, local_s = await play(directory / "local", LocalExecutor(), tasks, lambda _: None)
     cluster = Cluster(initialize_head=True, head_node_args=NODE | {"include_dashboard": False})
     doomed = [cluster.add_node(**NODE) for _ in range(2)]
     finished, void = 0, 0
@@ -126,13 +133,13 @@ async def lose_nodes(directory: Path, tasks: int) -> bool:
             return
         finished += 1
         if finished in (len(expected) // 4, len(expected) // 2):
-            lost = threading.Thread(target=cluster.remove_node, args=(doomed.pop(), False))
-            lost.start()
-            lost.join()
+            remover = threading.Thread(target=cluster.remove_node, args=(doomed.pop(), False))
+            remover.start()
+            remover.join()
 
     settings = RaySettings(address=cluster.address, cpus_per_worker=1.0)
     executor = await RayExecutor.connect(settings)
-    far, lost, ray_s = await play(directory / "ray", executor, tasks, on_episode)
+    far, ray_s = await play(directory / "ray", executor, tasks, on_episode)
     cluster.shutdown()
     other = sum(
         (one.key, one.reward, one.turns) != (two.key, two.reward, two.turns)
