@@ -387,7 +387,7 @@ def main() -> int:
         "| MiB | MiB/1,000 | worker's MiB/1,000 |\n|---|---|---|---|---|---|---|---|---|---|"
     )
     for one in stretches:
-        memory = one.samples[-1].memory_mib if one.samples else 0.0
+        memory = max((sample.memory_mib for sample in one.samples), default=0.0)
         print(
             f"| {one.end} | {one.exit_code} | {one.finished} | {one.seconds:.0f} "
             f"| {one.workers_killed} | {one.left_over} | {shown(one.more_files)} | {memory:.0f} "

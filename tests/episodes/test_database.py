@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -203,7 +204,7 @@ def test_whatever_happens_to_the_file_what_can_be_read_is_saved_and_the_run_goes
     else:
         assert repair.damaged_file.read_bytes() == damaged
     go_on(run)
-    assert not [entry.name for entry in run.iterdir() if entry.name.startswith("repair")]
+    assert not (run / "repair.partial").exists()
 
 
 def kept_share(run: Path) -> float:
@@ -254,6 +255,31 @@ def test_repairs_do_not_overwrite_what_earlier_ones_kept(run):
     for number in (1, 2):
         os.truncate(run / "run.db", (run / "run.db").stat().st_size // 2)
         assert repair_database(run).damaged_file == run / f"run.db.damaged-{number}"
+
+
+def test_a_repair_that_was_killed_leaves_nothing_for_the_next_one(run):
+    os.truncate(run / "run.db", (run / "run.db").stat().st_size // 2)
+    (run / "repair.partial" / "new").mkdir(parents=True)
+    (run / "repair.partial" / "new" / "run.db").write_text("half a file")
+    repair_database(run)
+    assert sorted(entry.name for entry in run.iterdir()) == [
+        "run.db", "run.db.damaged-1", "run.lock",
+    ]  # fmt: skip
+    go_on(run)
+
+
+def test_the_command_says_what_is_saved_and_what_is_lost(run, metaplan_command):
+    path = run / "run.db"
+    damaged = bytearray(path.read_bytes())
+    damaged[-30 * 4096 : -29 * 4096] = bytes(4096)
+    path.write_bytes(damaged)
+    done = metaplan_command("repair", run)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"tasks +8 +\n", done.stdout)
+    assert re.search(r"episodes +1\d\d +\d", done.stdout)
+    assert f"{run}/run.db.damaged-1. Give the run's command again" in done.stdout
+    again = metaplan_command("repair", run)
+    assert again.stdout == "run.db is sound: there is nothing to repair\n"
 
 
 def test_a_database_in_use_is_not_repaired(run):
@@ -322,6 +348,20 @@ def test_what_is_in_the_log_of_a_killed_process_is_saved_too(run):
     assert repair.kept["meta"] > 290
     assert repair.damaged_file == run / "run.db.damaged-1"
     assert (run / "run.db.damaged-1-wal").exists()
+    go_on(run)
+
+
+@pytest.mark.parametrize("damage", [cut, zero_sectors, scribble])
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_happens_to_the_log_the_run_goes_on(run, sound_run, damage, seed):
+    log = killed_while_writing(run) / "run.db-wal"
+    log.write_bytes(damage(bytearray(log.read_bytes()), random.Random(seed)))
+    with contextlib.suppress(RunError):
+        use(run, read_only=False)
+    repair_database(run)
+    original = rows(sound_run / "run.db")
+    for table, kept in rows(run / "run.db").items():
+        assert {row for row in kept if not str(row[0]).startswith("late ")} <= original[table]
     go_on(run)
 
 

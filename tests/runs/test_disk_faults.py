@@ -10,7 +10,7 @@ import pytest
 
 from metaplan import load_recipe, run_mpo
 from metaplan.core import RunError
-from metaplan.episodes import RunStore
+from metaplan.episodes import RunStore, repair_database
 
 
 class SmallDisk:
@@ -125,3 +125,19 @@ def test_a_report_that_does_not_fit_leaves_the_old_one(small_disk, finished_run)
     run_mpo(None, out)
     assert "<html" in page.read_text()
     assert not list(out.rglob("*.partial"))
+
+
+def test_a_repair_that_finds_no_room_changes_nothing(small_disk, finished_run):
+    out = small_disk.path / "run"
+    out.mkdir()
+    damaged = (finished_run / "run.db").read_bytes()
+    damaged = damaged[: len(damaged) // 2]
+    (out / "run.db").write_bytes(damaged)
+    for kib in (8, len(damaged) // 1024 + 60):
+        small_disk.leave(kib)
+        with pytest.raises(RunError, match=r"can't (repair|write to|open) .*(space|disk)"):
+            repair_database(out)
+        assert (out / "run.db").read_bytes() == damaged
+    small_disk.free()
+    repair_database(out)
+    assert {path.name for path in out.iterdir()} == {"run.db", "run.db.damaged-1", "run.lock"}

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -74,15 +73,19 @@ def repair_database(directory: Path) -> Repair:
     path = directory / FILE_NAME
     if not path.is_file():
         raise RunError(f"{directory} holds no run (there is no {FILE_NAME} in it)")
+    work = directory / "repair.partial"
     with run_lock(directory):
         try:
-            with tempfile.TemporaryDirectory(prefix="repair-", dir=directory) as work:
-                return _repair(path, Path(work))
+            shutil.rmtree(work, ignore_errors=True)  # of one that was killed
+            work.mkdir()
+            return _repair(path, work)
         except OSError as error:
             raise RunError(
                 f"can't repair {path}: {error.strerror} ({error.filename}). Nothing was changed; "
                 f"{directory} needs room for two copies of the file, and write permission"
             ) from None
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _repair(path: Path, work: Path) -> Repair:
@@ -147,10 +150,15 @@ def _exchange(path: Path, new: Path) -> Path:
     number = 1
     while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
         number += 1
-    for file in _with_log(path):
-        file.rename(file.with_name(file.name.replace(path.name, aside.name)))
-    path.with_name(path.name + "-shm").unlink(missing_ok=True)
-    new.rename(path)
+    log, index = (path.with_name(path.name + ending) for ending in ("-wal", "-shm"))
+    if log.exists():
+        log.rename(aside.with_name(aside.name + "-wal"))
+    index.unlink(missing_ok=True)
+    try:
+        aside.hardlink_to(path)  # a run never is without a database, also if we are killed here
+    except OSError:  # a file system without such links
+        path.rename(aside)
+    new.replace(path)
     return aside
 
 
@@ -236,7 +244,7 @@ def _is_intact(table: str, row: _Row) -> bool:
         return False
     try:
         return _CHECKS[table](row)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, KeyError):
         return False
 
 
@@ -260,6 +268,13 @@ def _is_episode(row: _Row) -> bool:
     )
 
 
+def _is_plan(row: _Row) -> bool:
+    plan = MetaPlan.model_validate_json(row["record"])
+    # As it was written: an older version may have tidied steps in another way.
+    written = MetaPlan.model_construct(steps=tuple(json.loads(row["record"])["steps"]))
+    return row["key"] in {plan.key, written.key}
+
+
 def _is_sample(row: _Row) -> bool:
     return isinstance(row["raw"], str) and isinstance(row["number"], int)
 
@@ -280,7 +295,7 @@ _CHECKS: dict[str, Callable[[_Row], bool]] = {
     "trajectories": lambda row: (
         ExpertTrajectory.model_validate_json(row["record"]).task.key == row["task_key"]
     ),
-    "plans": lambda row: MetaPlan.model_validate_json(row["record"]).key == row["key"],
+    "plans": _is_plan,
     "plan_samples": _is_sample,
     "episodes": _is_episode,
     "voids": lambda row: StopReason(row["stop_reason"]).is_void and isinstance(row["at"], float),
