@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import signal
 import sqlite3
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from metaplan.core import ConfigError, RunError, Task, UserError
 from metaplan.episodes import RunStore, SilentProgress
 from metaplan.exploration import explore, sample
 from metaplan.runs import (
+    Interrupted,
     Run,
     choose_tasks,
     estimate_run,
@@ -111,7 +113,7 @@ def test_the_dry_run_counts_what_is_there_and_what_is_missing(
 
 
 class StopAfter(SilentProgress):
-    """Interrupts the work after so many items of a label, as Ctrl-C does."""
+    """Interrupts the work after so many items of a label, by Ctrl-C's signal."""
 
     def __init__(self, label: str, count: int) -> None:
         self._label, self._count = label, count
@@ -125,7 +127,7 @@ class StopAfter(SilentProgress):
         if self._label_now == self._label:
             self._count -= 1
             if self._count == 0:
-                raise KeyboardInterrupt
+                signal.raise_signal(signal.SIGINT)
 
 
 def exploring(directory: Path, config=None, progress=None):
@@ -142,11 +144,12 @@ def without_episodes(directory: Path) -> Path:
     return directory
 
 
-def test_an_interrupted_exploration_plays_only_what_is_missing(run_copy: Path):
+def test_an_interrupted_exploration_plays_only_what_is_missing(run_copy: Path, tiny_recipe):
     expected = exploring(run_copy)
     without_episodes(run_copy)
-    with pytest.raises(KeyboardInterrupt):
-        exploring(run_copy, progress=StopAfter("exploring", 5))
+    few_at_a_time = load_recipe(tiny_recipe, ["runtime.concurrency=2"])
+    with pytest.raises(Interrupted):
+        exploring(run_copy, few_at_a_time, StopAfter("exploring", 5))
     status = read_status(run_copy)
     summary = next(one for one in status.episodes if one.purpose == "explore")
     assert summary.episodes >= 5
