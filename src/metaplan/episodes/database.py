@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -137,8 +137,18 @@ class Database:
             RunError: The file is damaged: what is written there can't be understood.
         """
         rows = self.read(statement, *values)
-        try:
+        with self.making_sense():
             return [parse(*row) for row in rows]
+
+    @contextmanager
+    def making_sense(self) -> Iterator[None]:
+        """For work on what was read: where it fails, something else was written.
+
+        Raises:
+            RunError: The file is damaged.
+        """
+        try:
+            yield
         except (ValueError, TypeError) as error:
             raise _damaged(self.path, str(error).partition("\n")[0]) from None
 

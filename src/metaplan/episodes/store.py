@@ -101,11 +101,13 @@ class RunStore:
 
     def stages(self) -> dict[str, StageStatus]:
         """How far each stage is, in the order in which they began."""
-        return read_stages(self._database)
+        with self._database.making_sense():
+            return read_stages(self._database)
 
     def status(self) -> RunStatus:
         """How the run is doing."""
-        return read_run_status(self._database)
+        with self._database.making_sense():
+            return read_run_status(self._database)
 
     # -- tasks and experts
 
