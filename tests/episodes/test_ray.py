@@ -21,6 +21,7 @@ from metaplan.core import (
     EpisodeCancelled,
     EpisodeSpec,
     MetaPlan,
+    MissingDependencyError,
     Placement,
     RunError,
     Task,
@@ -239,6 +240,12 @@ async def test_an_address_where_nobody_listens_is_told_at_once(address, message)
     with pytest.raises(RunError, match=message):
         await RayExecutor.connect(RaySettings(address=address))
     assert time.monotonic() - started < 20
+
+
+async def test_without_ray_it_is_said_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'metaplan\[ray\]'"):
+        await RayExecutor.connect(RaySettings())
 
 
 def test_an_address_of_rays_client_is_refused(tiny_recipe):
