@@ -289,7 +289,7 @@ def reference_row(environment: str, processes: int, server: SimulatedServer, sec
             assert one.stdin is not None
             one.stdin.write("go\n")
             one.stdin.flush()
-        time.sleep(START_S)
+        time.sleep(2 * START_S)
         server.served()
         begun, cpu = time.time(), cpu_s(pids)
         time.sleep(seconds)
