@@ -25,10 +25,10 @@ agent:
   model: served
   served: {{model: follower, urls: [{url}], attempts: 1}}
   profile: compact
-evaluate: {{methods: [none], episodes_per_task: 10}}
+evaluate: {{methods: [none], episodes_per_task: 7}}
 runtime: {{workers: 1, concurrency: 8, grace_s: {grace_s}}}
 """
-PLANNED = 40
+PLANNED = 28
 
 
 class Slow(PlanFollower):
