@@ -52,7 +52,7 @@ SHORTEST_STRETCH = 2000
 GROWTH_MIB = 0.5
 """Most growth of a process per 1,000 episodes; a run of the paper's size has 83,000."""
 MORE_FILES = 8
-"""Most growth of the open files in a stretch."""
+"""Most growth of the open files in a stretch; no more connections than episodes in flight."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Sample:
     finished: int
     memory_mib: float
     files: int
+    connections: int
     workers_mib: dict[int, float]
 
 
@@ -94,15 +95,17 @@ class Stretch:
 
     @property
     def more_files(self) -> int | None:
-        """How many more files are open in the last third than in the one before, at the fewest.
-
-        At the fewest, for connections come and go, and what leaks stays. None for a short stretch.
-        """
+        """Open files, but for connections, by which the last third exceeds the one before."""
         third = len(self.samples) // 3
         if self.growth_mib is None:
             return None
         middle, end = self.samples[third : 2 * third], self.samples[2 * third :]
         return min(sample.files for sample in end) - min(sample.files for sample in middle)
+
+    @property
+    def connections(self) -> int:
+        """The most at a time."""
+        return max((sample.connections for sample in self.samples), default=0)
 
 
 def slope(points: Sequence[tuple[int, float]]) -> float | None:
@@ -249,10 +252,20 @@ def look_at(pid: int, finished: int) -> Sample | None:
     with contextlib.suppress(OSError):
         text = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii")
         workers = {int(child): memory_mib(int(child)) for child in text.split()}
-        files = sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+        files, connections = open_files(pid)
         if memory := memory_mib(pid):
-            return Sample(finished, memory, files, {p: m for p, m in workers.items() if m})
+            workers = {worker: mib for worker, mib in workers.items() if mib}
+            return Sample(finished, memory, files, connections, workers)
     return None
+
+
+def open_files(pid: int) -> tuple[int, int]:
+    """How many files are open that are no connections, and how many connections."""
+    opened = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    lines = Path(f"/proc/{pid}/net/tcp").read_text("ascii").splitlines()[1:]
+    sockets = {f"socket:[{line.split()[9]}]" for line in lines}
+    connections = sum(name in sockets for name in opened)
+    return len(opened) - connections, connections
 
 
 def memory_mib(pid: int) -> float:
@@ -313,11 +326,12 @@ def soak(work: Path, options: argparse.Namespace) -> tuple[list[Stretch], list[s
         stretches.append(disturber.stretch(lethal=False))
     finally:
         disturber.close()
-    return stretches, list(wrongs(disturber, stretches, shaky_world.expected(total)))
+    rewards = shaky_world.expected(total)
+    return stretches, list(wrongs(disturber, stretches, rewards, options.concurrency))
 
 
 def wrongs(
-    disturber: Disturber, stretches: list[Stretch], rewards: dict[str, float]
+    disturber: Disturber, stretches: list[Stretch], rewards: dict[str, float], concurrency: int
 ) -> Iterator[str]:
     """What is not as it should be."""
     with closing(sqlite3.connect(disturber.directory / "run.db")) as connection:
@@ -348,6 +362,8 @@ def wrongs(
             yield f"stretch {number} left {stretch.left_over} processes"
         if stretch.more_files is not None and stretch.more_files > MORE_FILES:
             yield f"stretch {number}: {stretch.more_files} more open files"
+        if stretch.connections > concurrency + MORE_FILES:
+            yield f"stretch {number}: {stretch.connections} connections"
         for who, growth in {
             "the run": stretch.growth_mib,
             "a worker": stretch.worker_growth_mib,
@@ -384,13 +400,14 @@ def main() -> int:
     causes = voids(work / "run")
     print(
         "| process until | exit | finished | s | workers killed | processes left | more files "
-        "| MiB | MiB/1,000 | worker's MiB/1,000 |\n|---|---|---|---|---|---|---|---|---|---|"
+        "| connections | MiB | MiB/1,000 | worker's MiB/1,000 |\n" + "|---" * 11 + "|"
     )
     for one in stretches:
         memory = max((sample.memory_mib for sample in one.samples), default=0.0)
         print(
             f"| {one.end} | {one.exit_code} | {one.finished} | {one.seconds:.0f} "
-            f"| {one.workers_killed} | {one.left_over} | {shown(one.more_files)} | {memory:.0f} "
+            f"| {one.workers_killed} | {one.left_over} | {shown(one.more_files)} "
+            f"| {one.connections} | {memory:.0f} "
             f"| {shown(one.growth_mib)} | {shown(one.worker_growth_mib)} |"
         )
     print("\n| void attempts | |\n|---|---|")
