@@ -182,7 +182,7 @@ class Disturber:
         )
         samples: list[Sample] = []
         kills = 0
-        kill_at = started + 2.0
+        kill_at = started
         signalled = end is None
         while process.poll() is None:
             time.sleep(SAMPLE_EVERY_S)
@@ -191,7 +191,7 @@ class Disturber:
                 continue
             samples.append(sample)
             played = sample.finished - before
-            if lethal and sample.workers_mib and time.monotonic() > kill_at:
+            if lethal and played and sample.workers_mib and time.monotonic() > kill_at:
                 kills += kill(self._dice.choice(sorted(sample.workers_mib)))
                 kill_at = time.monotonic() + self._dice.uniform(1.0, 8.0)
             if outage_after is not None and played >= outage_after:
