@@ -21,7 +21,9 @@ _SAMPLE, _SAMPLE_TRIPS = 100, 2  # answers that a throughput is measured by, and
 _IDLE = 0.1  # of a round's answers: more say that there was too little to do
 _MOST_ROUNDS = 8  # of holding a limit between trials, once several were in vain
 _SHRINK, _LARGEST_SHRINK = 0.04, 0.5
-_COMPLAINTS, _COMPLAINTS_SHARE = 3.0, 0.05  # fewer, of the answers, befall any server
+# Complaints at once (at least so many, of those under way such a share) shrink the limit; such a
+# share of the answers may be complaints without any overload.
+_COMPLAINTS, _COMPLAINTS_AT_ONCE, _COMPLAINTS_BORNE = 4.0, 0.05, 0.15
 
 
 class _Phase(Enum):
@@ -76,7 +78,7 @@ class Limit:
             full: Whether as many requests as allowed were under way.
         """
         self._answers_since += 1
-        self._complaints = max(self._complaints - _COMPLAINTS_SHARE, 0.0)
+        self._complaints = max(self._complaints - _COMPLAINTS_BORNE, 0.0)
         if full and self._value < self._goal:
             self._value = min(self._value + 1, self._goal)
         rate = self._round.add(now, full=full)
@@ -94,7 +96,7 @@ class Limit:
         if sent < self._shrunk_at:
             return
         self._complaints += 1
-        if self._complaints < max(_COMPLAINTS, _COMPLAINTS_SHARE * self._value):
+        if self._complaints < max(_COMPLAINTS, _COMPLAINTS_AT_ONCE * self._value):
             return
         again = self._answers_since < self._value
         self._shrink = min(2 * self._shrink, _LARGEST_SHRINK) if again else _SHRINK
