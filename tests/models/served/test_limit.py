@@ -167,14 +167,14 @@ def test_requests_that_were_under_way_together_shrink_the_limit_once():
     assert limit.value == 15
 
 
-def test_what_goes_on_shrinks_the_limit_more_and_more_down_to_one():
+def test_what_goes_on_shrinks_the_limit_more_and_more_but_not_to_nothing():
     limit, values = Limit(100), []
     for at in range(30):
         for _ in range(4):
             limit.overloaded(10.0 + at, sent=9.5 + at, under_way=limit.value)
         values.append(limit.value)
-    assert values[:4] == [15, 13, 10, 6]
-    assert values[-1] == 1
+    assert values[:4] == [15, 13, 10, 8]
+    assert values[-1] == 8
 
 
 EVENTS = st.lists(

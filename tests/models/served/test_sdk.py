@@ -8,7 +8,7 @@ from openai_server import FAULTS, error
 from metaplan.core import ContextLimitError, ModelFault, UserError
 from metaplan.models import Sampling
 from metaplan.models.served.connection import Connection
-from metaplan.models.served.plain_http import PlainHTTP
+from metaplan.models.served.direct import Direct
 from metaplan.models.served.sdk import SDK
 
 HELLO = [{"role": "user", "content": "Your task is to: look."}]
@@ -23,8 +23,8 @@ def by_sdk(monkeypatch):
 @pytest.mark.parametrize(
     ("url", "wire"),
     [
-        ("http://127.0.0.1:8000/v1", PlainHTTP),
-        ("http://gpu-node-3:8000/v1", PlainHTTP),
+        ("http://127.0.0.1:8000/v1", Direct),
+        ("http://gpu-node-3:8000/v1", Direct),
         ("https://gpu-node-3:8000/v1", SDK),
         ("https://api.openai.com/v1", SDK),
         ("http://example.org/v1", SDK),

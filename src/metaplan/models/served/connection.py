@@ -7,8 +7,8 @@ import json
 import logging
 from typing import Any
 
+from metaplan.models.served.direct import Direct
 from metaplan.models.served.faults import Remedy, RequestFault, no_answer, refused_parameter
-from metaplan.models.served.plain_http import PlainHTTP
 from metaplan.models.served.protocol import Reply, RequestForm, dispensable, read_reply
 from metaplan.models.served.sdk import SDK
 from metaplan.models.served.settings import is_private
@@ -108,8 +108,8 @@ class Connection:
         raise fault
 
 
-def _wire(url: str, key: str | None, timeout_s: float) -> SDK | PlainHTTP:
+def _wire(url: str, key: str | None, timeout_s: float) -> SDK | Direct:
     connect_s = min(timeout_s, _CONNECT_S)
     if url.startswith("http://") and is_private(url):
-        return PlainHTTP(url, key, connect_s)
+        return Direct(url, key, connect_s)
     return SDK(url, key, timeout_s, connect_s)

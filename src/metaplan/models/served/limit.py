@@ -21,6 +21,7 @@ _SAMPLE, _SAMPLE_TRIPS = 100, 2  # answers that a throughput is measured by, and
 _IDLE = 0.1  # of a round's answers: more say that there was too little to do
 _MOST_ROUNDS = 8  # of holding a limit between trials, once several were in vain
 _SHRINK, _LARGEST_SHRINK = 0.04, 0.5
+_LEAST = 8  # complaints don't shrink further: so few may come from anything; throughput decides
 # Complaints at once (at least so many, of those under way such a share) shrink the limit; such a
 # share of the answers may be complaints without any overload.
 _COMPLAINTS, _COMPLAINTS_AT_ONCE, _COMPLAINTS_BORNE = 4.0, 0.05, 0.15
@@ -101,7 +102,8 @@ class Limit:
         again = self._answers_since < self._value
         self._shrink = min(2 * self._shrink, _LARGEST_SHRINK) if again else _SHRINK
         self._shrunk_at, self._answers_since, self._complaints = now, 0, 0.0
-        self._hold(max(min(self._value, under_way) * (1 - self._shrink), 1.0))
+        least = min(_LEAST, self._value)
+        self._hold(max(min(self._value, under_way) * (1 - self._shrink), least))
 
     def _judge(self, rate: float) -> None:
         """A round with so many answers per second is over."""
@@ -119,6 +121,8 @@ class Limit:
                     self._begin(_Phase.HOLD, self._value)
                 else:
                     self._try()
+            case _Phase.TRIAL if self._value == self._base:
+                self._turn_round()  # the other limit was not reached
             case _Phase.TRIAL:
                 gain = math.log(rate / self._rate) / math.log(self._value / self._base)
                 if (gain > _PAYS) == self._upwards:
