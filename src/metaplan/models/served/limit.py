@@ -18,6 +18,7 @@ _STARTING_PAYS = 1.15  # at the start the limit doubles in a round trip: what ma
 _UP, _DOWN = 2.0, 0.8  # trying more costs nothing
 _PAYS = 0.06  # 1% more requests under way are worth it if they bring 0.06% more answers
 _SAMPLE, _SAMPLE_TRIPS = 100, 2  # answers that a throughput is measured by, and round trips
+_INSTANT_S = 1e-6  # no round takes less
 _IDLE = 0.1  # of a round's answers: more say that there was too little to do
 _MOST_ROUNDS = 8  # of holding a limit between trials, once several were in vain
 _SHRINK, _LARGEST_SHRINK = 0.04, 0.5
@@ -121,8 +122,6 @@ class Limit:
                     self._begin(_Phase.HOLD, self._value)
                 else:
                     self._try()
-            case _Phase.TRIAL if self._value == self._base:
-                self._turn_round()  # the other limit was not reached
             case _Phase.TRIAL:
                 gain = math.log(rate / self._rate) / math.log(self._value / self._base)
                 if (gain > _PAYS) == self._upwards:
@@ -178,7 +177,7 @@ class _Round:
         if self._left > 0:
             return None
         since, idle = self._since, self._idle
-        if since is not None and now > since and idle <= _IDLE * self._sample:
+        if since is not None and now - since > _INSTANT_S and idle <= _IDLE * self._sample:
             return self._sample / (now - since)
         self._since, self._idle, self._left = now, 0, self._sample
         return None
