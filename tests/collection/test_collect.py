@@ -235,7 +235,7 @@ def test_a_server_that_is_gone_stops_the_run_and_what_it_answered_is_not_asked_a
         return Reply(503, b"gone") if number >= 10 else None
 
     server = serve(answers(), fault=gone_after)
-    config = recipe(server, experts(30))
+    config = recipe(server, experts(30), "collect.summariser.served.patience_s=0")
     with pytest.raises(RunError, match=r"test gives no answers any more: .*503"):
         collected(config)
     before = len(server.requests)

@@ -242,7 +242,7 @@ class RuntimeConfig(Record):
         workers: Environment workers; null is one a core of this machine, or of Ray's cluster.
         executor: Where they run: ``local`` (processes of this machine) or ``ray``.
         ray: Of the latter: which cluster, and what a worker asks of it.
-        concurrency: Most episodes in flight.
+        concurrency: Most episodes in flight; how many requests an endpoint is given is found out.
         timeout_s: Longest time of one environment operation.
         grace_s: What episodes in flight get to finish when the run is interrupted.
         retry: What happens to void episodes.
@@ -253,7 +253,7 @@ class RuntimeConfig(Record):
     workers: int | None = Field(default=None, ge=1)
     executor: Literal["local", "ray"] = "local"
     ray: RaySettings = RaySettings()
-    concurrency: int = Field(default=32, ge=1)
+    concurrency: int = Field(default=128, ge=1)
     timeout_s: float = Field(default=120.0, gt=0.0)
     grace_s: float = Field(default=30.0, ge=0.0)
     retry: RetryPolicy = RetryPolicy()
