@@ -50,8 +50,10 @@ class Direct:
         try:
             try:
                 return await self._post(content)
-            except aiohttp.ServerDisconnectedError:  # just when an idle connection was taken up
-                return await self._post(content)
+            except aiohttp.ClientConnectorError:
+                raise
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                return await self._post(content)  # an idle connection was dropped meanwhile
         except TimeoutError:  # some of the client's errors are, too
             raise
         except (aiohttp.ClientError, RuntimeError) as error:  # RuntimeError: it has been closed
