@@ -207,8 +207,10 @@ def main() -> int:
     try:
         with Run(RunConfig.model_validate(RECIPE | {"runtime": runtime}), sys.argv[1]) as run:
             specs = planned(int(os.environ["SOAK_EPISODES"]))
-            run.play(specs, agent, purpose="explore", label="soak")
-            run.wait(model.close())
+            try:
+                run.play(specs, agent, purpose="explore", label="soak")
+            finally:
+                run.wait(model.close())
     except Interrupted as interrupted:
         return 128 + interrupted.signal
     return 0

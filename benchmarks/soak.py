@@ -356,7 +356,8 @@ def wrongs(
             yield f"{count} episodes {what}"
     codes = {"SIGKILL": -9, "SIGINT": 130, "SIGTERM": 143, "the end": 0}
     for number, stretch in enumerate(stretches, 1):
-        if stretch.exit_code != codes[stretch.end]:
+        was_done = stretch.finished == len(rewards) and stretch.exit_code == 0  # before the signal
+        if stretch.exit_code != codes[stretch.end] and not was_done:
             yield f"stretch {number} ended with exit code {stretch.exit_code}"
         if stretch.left_over:
             yield f"stretch {number} left {stretch.left_over} processes"

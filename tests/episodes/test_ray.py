@@ -1,6 +1,7 @@
 """Environment workers as Ray actors: a cluster of several nodes that are all this machine."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import descendants, wait_until_gone
+from processes import descendants, running, wait_until_gone
 
 from metaplan import load_recipe
 from metaplan.agents import Agent, PromptProfile
@@ -62,6 +63,15 @@ def connect(cluster):
 
 def shaky_task(number: int = 0) -> Task:
     return Task(key=f"shaky/all/{number}", benchmark="shaky", task_set="all", task_type="one")
+
+
+def environment_actors() -> set[int]:
+    found = set()
+    for pid in running():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
+            if title(pid).startswith("ray::EnvironmentActor"):
+                found.add(pid)
+    return found
 
 
 def title(pid: int) -> str:
@@ -358,8 +368,12 @@ async def test_a_node_that_is_lost_costs_no_episode_and_changes_none(cluster, co
         finished += 1
         if finished == len(expected) // 3:
             lost = threading.Thread(target=cluster.remove_node, args=(doomed, False))
+            actors = environment_actors()
             lost.start()
             lost.join()
+            deadline = time.monotonic() + 20  # its processes end some time after it
+            while environment_actors() == actors and time.monotonic() < deadline:
+                time.sleep(0.05)
 
     executor = await connect(cpus_per_worker=1.0)
     far, void, pool = await play_household(

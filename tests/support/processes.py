@@ -18,10 +18,16 @@ def exists(pid: int) -> bool:
     return _stat(pid)[0] != "Z"
 
 
+def running() -> list[int]:
+    """All processes of this machine."""
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+
+
 def descendants(pid: int) -> list[int]:
     """Running processes that a process has started, and those that these have started."""
-    running = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
-    parents = {each: parent for each in running for state, parent in [_stat(each)] if state != "Z"}
+    parents = {
+        each: parent for each in running() for state, parent in [_stat(each)] if state != "Z"
+    }
     found = [pid]
     for parent in found:  # grows
         found += [each for each, its_parent in parents.items() if its_parent == parent]
