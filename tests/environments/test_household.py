@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from metaplan.core import DataError, Task, digest
 from metaplan.environments import household
+from metaplan.environments.alfworld.catalogue import AFFORDANCES, LAMP, OPENABLE, read_world
 from metaplan.environments.alfworld.game import LoadedGame
+from metaplan.environments.alfworld.reading import read_names, read_sight, type_of
 from metaplan.environments.alfworld.stock import TEXTWORLD_BREAKS_ON
 from metaplan.environments.check import check_environment
-from metaplan.environments.household.catalogue import AFFORDANCES, LAMP, OPENABLE, read_world
 from metaplan.environments.household.houses import places_in
 from metaplan.environments.household.problem import write_game
-from metaplan.environments.household.reading import read_names, read_sight, type_of
 from metaplan.environments.household.scenarios import (
     TASK_TYPES,
     Scenario,

@@ -4,15 +4,15 @@ import pytest
 
 from metaplan.core import ExpertTrajectory, Task
 from metaplan.environments.alfworld.game import LoadedGame
-from metaplan.environments.household.explorer import MOST_STEPS, act_as_expert
-from metaplan.environments.household.problem import write_game
-from metaplan.environments.household.reading import (
+from metaplan.environments.alfworld.person import MOST_STEPS, act_as_expert
+from metaplan.environments.alfworld.reading import (
     Sight,
     Wish,
     read_names,
     read_sight,
     read_wish,
 )
+from metaplan.environments.household.problem import write_game
 from metaplan.environments.household.scenarios import draw_scenario, task_seed, task_type_of
 from metaplan.environments.household.splits import TASK_SETS
 

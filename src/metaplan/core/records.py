@@ -214,6 +214,7 @@ class ExpertTrajectory(Record):
     Attributes:
         task: With its instruction filled in.
         source: Who acted: ``recorded``, ``handcoded``, ``walkthrough`` …
+        plan: What the expert was shown, if anything.
     """
 
     task: Task
@@ -221,3 +222,4 @@ class ExpertTrajectory(Record):
     reward: float = Field(ge=0.0, le=1.0)
     success: bool
     source: str
+    plan: MetaPlan | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from metaplan.core import Task, digest
+from metaplan.core import ExpertTrajectory, MetaPlan, Task, digest
 from metaplan.environments.alfworld.audit import audit
 from metaplan.environments.alfworld.experts import solve
 from metaplan.environments.alfworld.game import LoadedGame, grammar_of, respell
@@ -22,6 +22,7 @@ from metaplan.environments.alfworld.games import (
     read_game,
     resolve,
 )
+from metaplan.environments.alfworld.person import act_as_expert
 from metaplan.environments.alfworld.summarise import summarise
 from metaplan.environments.contract import Benchmark, Prompts, SetSize
 from metaplan.environments.data import BenchmarkData
@@ -65,6 +66,10 @@ def _fingerprint(task_set: str) -> Mapping[str, str]:
     return {"grammar": grammar, "games": digest(keys), "respelling": "1"}
 
 
+def _demonstrate(task: Task, person: int, plan: MetaPlan | None) -> ExpertTrajectory:
+    return act_as_expert(task, _load(task), person=person, plan=plan)
+
+
 BENCHMARK = Benchmark(
     name="alfworld",
     description="ALFWorld: six types of household tasks as text games (paper, Table 1)",
@@ -72,6 +77,7 @@ BENCHMARK = Benchmark(
     tasks=list_tasks,
     load=_load,
     expert=solve,
+    demonstrate=_demonstrate,
     summarise=summarise,
     action_templates=ACTION_TEMPLATES,
     prompts=Prompts.read(__name__),

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
-from metaplan.core import DataError, ExpertTrajectory, MissingDependencyError, Task
+from metaplan.core import (
+    DataError,
+    ExpertTrajectory,
+    MetaPlan,
+    MissingDependencyError,
+    Task,
+)
 from metaplan.environments import alfworld
 from metaplan.environments.alfworld.game import LoadedGame
+from metaplan.environments.alfworld.person import act_as_expert
 from metaplan.environments.contract import Benchmark
-from metaplan.environments.household.explorer import act_as_expert
 from metaplan.environments.household.problem import write_game
 from metaplan.environments.household.scenarios import draw_scenario, task_seed, task_type_of
 from metaplan.environments.household.splits import DEFAULT_COUNTS, GENERATOR_VERSION, TASK_SETS
@@ -72,8 +78,13 @@ def load(task: Task) -> LoadedGame:
 
 
 def expert(task: Task) -> ExpertTrajectory:
-    """A person's episode of a task; see `metaplan.environments.household.explorer`."""
+    """A person's episode of a task; see `metaplan.environments.alfworld.person`."""
     return act_as_expert(task, load(task))
+
+
+def demonstrate(task: Task, person: int, plan: MetaPlan | None) -> ExpertTrajectory:
+    """One of many people's episode of a task, with a plan or without."""
+    return act_as_expert(task, load(task), person=person, plan=plan)
 
 
 def fingerprint(_task_set: str) -> Mapping[str, str]:
@@ -96,6 +107,7 @@ BENCHMARK = Benchmark(
     tasks=tasks,
     load=load,
     expert=expert,
+    demonstrate=demonstrate,
     summarise=alfworld.BENCHMARK.summarise,
     action_templates=alfworld.BENCHMARK.action_templates,
     prompts=alfworld.BENCHMARK.prompts,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from metaplan.environments.household.catalogue import LAMP, ObjectPrior, Room
+from metaplan.environments.alfworld.catalogue import LAMP, ObjectPrior, Room
 
 __all__ = ["House", "Thing", "draw_furniture", "draw_things", "places_in"]
 

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from metaplan.core import MissingDependencyError
-from metaplan.environments.household.catalogue import AFFORDANCES, LAMP, OPENABLE, read_world
+from metaplan.environments.alfworld.catalogue import AFFORDANCES, LAMP, OPENABLE, read_world
 from metaplan.environments.household.houses import House
 from metaplan.environments.household.scenarios import Goal, Scenario
 

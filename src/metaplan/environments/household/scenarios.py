@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from metaplan.core import seed_from
-from metaplan.environments.household.catalogue import AFFORDANCES, LAMP, Room, read_world
+from metaplan.environments.alfworld.catalogue import AFFORDANCES, LAMP, Room, read_world
 from metaplan.environments.household.houses import (
     House,
     draw_furniture,

@@ -12,7 +12,7 @@ from functools import cache
 from itertools import chain
 
 from metaplan.core import digest, seed_from
-from metaplan.environments.household.catalogue import LAMP, read_world
+from metaplan.environments.alfworld.catalogue import LAMP, read_world
 
 __all__ = [
     "DEFAULT_COUNTS",

@@ -1,18 +1,21 @@
 """An expert that explores as a person would: reads, remembers, and looks in likely places first.
 
 It sees text only. What it knows beforehand is where such objects usually lie (``world.json``),
-each person with an own opinion of that; it knows neither the house nor any plan.
+each person with an own opinion of that; it does not know the house. Shown a plan, it takes from it
+one thing: for each object that it searches, the kinds of place that the plan names come first, in
+the plan's order; after them it searches on by its own opinion. Everything else it does as the task
+says, whatever the plan says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from random import Random
 
-from metaplan.core import ExpertStep, ExpertTrajectory, Task, seed_from
-from metaplan.environments.contract import Environment, LoadedTask
-from metaplan.environments.household.catalogue import OPENABLE, Room, read_world
-from metaplan.environments.household.reading import (
+from metaplan.core import ExpertStep, ExpertTrajectory, MetaPlan, Task, seed_from
+from metaplan.environments.alfworld.catalogue import OPENABLE, Room, read_world
+from metaplan.environments.alfworld.hints import Hint, read_hints
+from metaplan.environments.alfworld.reading import (
     Verb,
     Wish,
     read_names,
@@ -20,6 +23,7 @@ from metaplan.environments.household.reading import (
     read_wish,
     type_of,
 )
+from metaplan.environments.contract import Environment, LoadedTask
 
 __all__ = ["MOST_STEPS", "act_as_expert"]
 
@@ -39,46 +43,56 @@ class _Over(Exception):
     """The task is solved, or the expert gives up."""
 
 
-def act_as_expert(task: Task, loaded: LoadedTask) -> ExpertTrajectory:
+def act_as_expert(
+    task: Task, loaded: LoadedTask, *, person: int = 0, plan: MetaPlan | None = None
+) -> ExpertTrajectory:
     """Plays one episode of a task.
 
     Args:
-        task: Its key decides the person's opinions.
+        task: Its key and `person` decide the opinions.
         loaded: The same task, loaded.
+        person: Which of any number of people acts.
+        plan: What the person is shown, if anything.
 
     Returns:
         The episode, with thoughts; `success` is false where the expert gave up, which is rare.
     """
     environment = loaded.make()
     first = environment.reset().text
-    person = _Person(environment, first, seed_from("expert", task.key))
+    seed = seed_from("expert", task.key, *([person] if person else []))
+    someone = _Person(environment, first, seed, plan)
     wish = read_wish(first)
     try:
         if wish is not None:
-            person.fulfil(wish)
+            someone.fulfil(wish)
     except _Over:
         pass
     finally:
         environment.close()
     return ExpertTrajectory(
         task=task.model_copy(update={"instruction": first}),
-        steps=tuple(person.steps),
-        reward=float(person.success),
-        success=person.success,
+        steps=tuple(someone.steps),
+        reward=float(someone.success),
+        success=someone.success,
         source="handcoded",
+        plan=plan,
     )
 
 
 class _Person:
     """Someone in a room: what they did, where they are, what they saw."""
 
-    def __init__(self, environment: Environment, first: str, seed: int) -> None:
+    def __init__(
+        self, environment: Environment, first: str, seed: int, plan: MetaPlan | None
+    ) -> None:
         self._environment = environment
         self._seed = seed
         self._places = sorted(
             read_names(first.split("Your task is to:", maxsplit=1)[0]),
             key=lambda name: (type_of(name), int(name.split()[1])),
         )
+        kinds = {type_of(place) for place in self._places}
+        self._hints: list[Hint] = list(read_hints(plan, kinds)) if plan else []
         self._seen: dict[str, tuple[str, ...]] = {}
         self._at = ""
         self._intention = ""
@@ -137,8 +151,14 @@ class _Person:
         for place, thing in self._remembered(object_type, besides):
             self._go(place, f"I saw {_a(object_type)} {_where(type_of(place))}. I go back there.")
             return thing
-        for place in self._in_likely_order(object_type, besides):
-            self._go(place, self._hope(object_type, place))
+        hinted = self._hinted(object_type)
+        for place in self._in_likely_order(object_type, besides, first=hinted):
+            thought = (
+                f"The plan says to look at the {type_of(place)}. I look at {place}."
+                if type_of(place) in hinted
+                else self._hope(object_type, place)
+            )
+            self._go(place, thought)
             found = [thing for thing in self._seen.get(place, ()) if type_of(thing) == object_type]
             if found:
                 return found[0]
@@ -151,8 +171,21 @@ class _Person:
                 if type_of(thing) == object_type and place != besides:
                     yield place, thing
 
-    def _in_likely_order(self, object_type: str, besides: str) -> list[str]:
-        """Places not seen yet, by the person's opinion of the chance per step spent there."""
+    def _hinted(self, object_type: str) -> tuple[str, ...]:
+        """The kinds of place that the plan names for the next thing of a type; used up once."""
+        for hint in self._hints:
+            if object_type in hint.words:
+                self._hints.remove(hint)
+                return hint.places
+        return ()
+
+    def _in_likely_order(
+        self, object_type: str, besides: str, *, first: Sequence[str]
+    ) -> list[str]:
+        """Places not seen yet: kinds named first, then by the chance per step spent there.
+
+        The chance is this person's opinion.
+        """
         shares = self._shares(object_type)
         opinions = {type_: self._opinion(object_type, type_) for type_ in shares}
 
@@ -162,7 +195,9 @@ class _Person:
             return shares[type_] * opinions[type_] / pieces / (1 + (type_ in _OPENABLE))
 
         unseen = [place for place in self._places if place not in self._seen and place != besides]
-        return sorted(unseen, key=worth, reverse=True)
+        unseen.sort(key=worth, reverse=True)
+        rank = {type_: at for at, type_ in enumerate(first)}
+        return sorted(unseen, key=lambda place: rank.get(type_of(place), len(rank)))
 
     def _opinion(self, object_type: str, place_type: str) -> float:
         """By what factor this person over- or underrates a type of place."""
