@@ -62,3 +62,20 @@ def dpo_data(tmp_path_factory) -> Path:
         for thing, place in TASKS
     ]
     return write_jsonl(tmp_path_factory.mktemp("data") / "dpo.jsonl", lines)
+
+
+def episode(thing: str, place: str) -> list[dict[str, str]]:
+    """What an agent says, and observes between."""
+    return [
+        *reply(f"Take the {thing}."),
+        {"role": "user", "content": f"You see a {thing} 1."},
+        *reply(f"Go to the {place}."),
+        {"role": "user", "content": f"You see a {place} 1."},
+        *reply(f"Put the {thing} in the {place}."),
+    ]
+
+
+@pytest.fixture(scope="session")
+def episodes_data(tmp_path_factory) -> Path:
+    lines = [{"messages": prompt(*task) + episode(*task), "plan_key": None} for task in TASKS]
+    return write_jsonl(tmp_path_factory.mktemp("data") / "episodes.jsonl", lines)

@@ -21,6 +21,32 @@ def test_extra_fields_and_blank_lines_are_ignored(tmp_path):
     assert read_examples(path, SFT_FIELDS) == [GOOD]
 
 
+def test_conversation_is_split_at_the_first_reply(tmp_path):
+    rest = [*REPLY, *PROMPT, *REPLY]
+    path = write(tmp_path, json.dumps({"messages": PROMPT + rest, "plan_key": None}))
+    assert read_examples(path, SFT_FIELDS) == [{"prompt": PROMPT, "completion": rest}]
+
+
+@pytest.mark.parametrize(
+    ("bad", "right"),
+    [
+        (json.dumps(GOOD), 'the field "messages", as the first line has'),
+        (json.dumps({"messages": "text"}), 'field "messages"'),
+        (json.dumps({"messages": PROMPT}), "followed by a list of messages"),
+        (json.dumps({"messages": PROMPT + REPLY + PROMPT}), 'ends with role "assistant"'),
+        (json.dumps({"messages": PROMPT + REPLY * 3}), 'with one of role "user" between'),
+        (json.dumps({"messages": REPLY}), 'ends with role "user"'),
+        (json.dumps({"messages": [{"role": "user", "content": ""}, *REPLY]}), '"content": text'),
+    ],
+)
+def test_bad_conversation_is_named_with_what_is_right(tmp_path, bad, right):
+    good = json.dumps({"messages": PROMPT + REPLY})
+    with pytest.raises(DataError) as caught:
+        read_examples(write(tmp_path, good, bad), SFT_FIELDS)
+    assert "data.jsonl, line 2" in str(caught.value)
+    assert right in str(caught.value)
+
+
 def test_line_separators_inside_text_do_not_split_a_line(tmp_path):
     prompt = [{"role": "user", "content": "a\u2028task"}]
     path = write(tmp_path, json.dumps({"prompt": prompt, "completion": REPLY}, ensure_ascii=False))
@@ -46,8 +72,8 @@ def test_empty_dataset_is_refused(tmp_path):
         (json.dumps({**GOOD, "prompt": "text"}), 'ends with role "user"'),
         (json.dumps({**GOOD, "prompt": []}), 'ends with role "user"'),
         (json.dumps({**GOOD, "prompt": PROMPT + REPLY}), 'ends with role "user"'),
-        (json.dumps({**GOOD, "completion": PROMPT}), 'one message of role "assistant"'),
-        (json.dumps({**GOOD, "completion": REPLY * 2}), 'one message of role "assistant"'),
+        (json.dumps({**GOOD, "completion": PROMPT}), 'begins and ends with role "assistant"'),
+        (json.dumps({**GOOD, "completion": REPLY * 2}), 'begins and ends with role "assistant"'),
         (
             json.dumps({**GOOD, "completion": [{"role": "assistant", "content": 3}]}),
             '"content": text',

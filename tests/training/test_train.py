@@ -131,6 +131,35 @@ def test_loss_is_on_the_completion_alone(tiny_model, sft_data, tmp_path):
     assert result.curve[0]["loss"] == pytest.approx(expected, rel=1e-3)
 
 
+def test_every_turn_of_an_episode_is_trained_in_one_pass(tiny_model, episodes_data, tmp_path):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    line = json.loads(episodes_data.read_text().splitlines()[0])
+    one = tmp_path / "one.jsonl"
+    one.write_text(json.dumps(line))
+    settings = SFT.model_copy(update={"batch_size": 1, "per_device_batch_size": 1, "epochs": 1})
+    result = train_sft(tiny_model, one, tmp_path / "m", settings)
+    assert (result.examples, result.steps) == (1, 1)
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    total, count = 0.0, 0
+    for at, message in enumerate(line["messages"]):  # one example a turn, as the slow way does it
+        if message["role"] == "assistant":
+            before, after = (
+                tokenizer.apply_chat_template(
+                    line["messages"][:end], add_generation_prompt=end == at, return_dict=False
+                )
+                for end in (at, at + 1)
+            )
+            labels = torch.tensor([[-100] * len(before) + after[len(before) :]])
+            said = len(after) - len(before)
+            loss = model(input_ids=torch.tensor([after]), labels=labels).loss.item()
+            total, count = total + said * loss, count + said
+    assert result.curve[0]["loss"] == pytest.approx(total / count, rel=1e-3)
+
+
 def test_dpo_raises_the_margin_over_the_starting_model(sft, dpo_data, tmp_path):
     logged = []
     result = train_dpo(sft.model, dpo_data, tmp_path / "dpo", DPO, on_log=logged.append)

@@ -22,6 +22,7 @@ from metaplan.training.publish import Workplace
 from metaplan.training.quiet import quiet
 from metaplan.training.result import OnLog, TrainingResult
 from metaplan.training.settings import DpoSettings, LoraSettings, SftSettings, TrainingSettings
+from metaplan.training.tokens import tokenise
 
 __all__ = ["fit"]
 
@@ -47,13 +48,12 @@ def fit(
     _check_devices(settings)
     processes = PartialState(cpu=not torch.accelerator.is_available())
     with quiet():
-        with processes.main_process_first():
-            place.open(_devices(processes.num_processes))
-            dataset = _dataset(examples, place.dataset)
-        set_seed(settings.seed)
         config, tokenizer = _load_config(job.base)
         limit = min(settings.max_length, config.get_text_config().max_position_embeddings)
-        truncated = _count_truncated(examples, tokenizer, limit)
+        with processes.main_process_first():
+            place.open(_devices(processes.num_processes))
+            dataset, truncated = tokenise(examples, tokenizer, limit, place.dataset)
+        set_seed(settings.seed)
         # Before the model: under ZeRO-3 they have it loaded in shards.
         arguments = _arguments(settings, limit, processes.num_processes, place.checkpoints)
         model = _load_model(job.base, settings)
@@ -124,17 +124,6 @@ def _devices(processes: int) -> str:
     return " ".join([f"{processes} processes", *_shards()])
 
 
-def _dataset(examples: Sequence[Example], path: Path) -> Any:
-    """The examples in a file, where all processes find what one of them computes for all."""
-    from datasets import Dataset, load_from_disk
-
-    if not path.exists():
-        partial = path.with_name(path.name + ".partial")
-        Dataset.from_list(list(examples)).save_to_disk(partial)
-        partial.rename(path)
-    return load_from_disk(path)
-
-
 def _load_config(base: str) -> tuple[Any, Any]:
     """A model's configuration and tokenizer."""
     from transformers import AutoConfig, AutoTokenizer
@@ -190,39 +179,6 @@ def _threads_for(model: Any) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _count_truncated(examples: Sequence[Example], tokenizer: Any, limit: int) -> int:
-    """Examples with more tokens than `limit`, warned about.
-
-    Raises:
-        DataError: Nothing would be left to learn from.
-    """
-
-    def length(messages: list[dict[str, str]], **options: bool) -> int:
-        return len(tokenizer.apply_chat_template(messages, return_dict=False, **options))
-
-    lengths = [
-        max(length(example["prompt"] + example[field]) for field in example if field != "prompt")
-        for example in examples
-    ]
-    truncated = sum(tokens > limit for tokens in lengths)
-    if truncated == len(examples) and all(
-        length(example["prompt"], add_generation_prompt=True) >= limit for example in examples
-    ):
-        raise DataError(
-            f"every prompt fills the limit of {limit} tokens; raise max_length or choose a model "
-            "with a longer context"
-        )
-    if truncated:
-        _log.warning(
-            "%d of %d examples are longer than %d tokens (the longest has %d) and lose their end",
-            truncated,
-            len(examples),
-            limit,
-            max(lengths),
-        )
-    return truncated
-
-
 def _arguments(settings: SftSettings | DpoSettings, limit: int, devices: int, output: Path) -> Any:
     """TRL's arguments."""
     import torch
@@ -252,23 +208,30 @@ def _arguments(settings: SftSettings | DpoSettings, limit: int, devices: int, ou
         "disable_tqdm": True,
     }
     if isinstance(settings, DpoSettings):
-        return DPOConfig(**shared, beta=settings.beta, precompute_ref_log_probs=True)
-    return SFTConfig(**shared, completion_only_loss=True, packing=False)
+        shared |= {"precompute_ref_log_probs": True, "remove_unused_columns": False}
+        return DPOConfig(**shared, beta=settings.beta)
+    return SFTConfig(**shared, packing=False, dataset_kwargs={"skip_prepare_dataset": True})
 
 
 def _trainer(
     model: Any, tokenizer: Any, dataset: Any, arguments: Any, settings: SftSettings | DpoSettings
 ) -> Any:
-    from trl import DPOTrainer, SFTTrainer
+    shared = {
+        "args": arguments,
+        "model": model,
+        "optimizers": (_optimizer(model, settings), None),
+        "processing_class": tokenizer,
+        "train_dataset": dataset,
+        "peft_config": _peft_config(settings.lora),
+    }
+    if isinstance(settings, DpoSettings):
+        from metaplan.training.preferences import PreferenceCollator, PreferenceTrainer
 
-    return (DPOTrainer if isinstance(settings, DpoSettings) else SFTTrainer)(
-        args=arguments,
-        model=model,
-        optimizers=(_optimizer(model, settings), None),
-        processing_class=tokenizer,
-        train_dataset=dataset,
-        peft_config=_peft_config(settings.lora),
-    )
+        tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+        return PreferenceTrainer(**shared, data_collator=PreferenceCollator(tokenizer.pad_token_id))
+    from trl import SFTTrainer
+
+    return SFTTrainer(**shared)
 
 
 def _optimizer(model: Any, settings: TrainingSettings) -> Any:

@@ -30,7 +30,7 @@ class Workplace:
 
     Attributes:
         request: The same.
-        dataset: Where the examples are kept for all processes.
+        dataset: Where the tokenised examples are kept for all processes.
         checkpoints: Of the training.
         model: Where the finished model is written.
     """
@@ -39,7 +39,7 @@ class Workplace:
         self._out = out
         self.request = request
         self._partial = out.with_name(out.name + ".partial")
-        self.dataset = self._partial / "dataset"
+        self.dataset = self._partial / "tokens"
         self.checkpoints = self._partial / "checkpoints"
         self.model = self._partial / "model"
 

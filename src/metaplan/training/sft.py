@@ -1,4 +1,4 @@
-"""Supervised fine-tuning on prompts and completions (paper, section 3.1)."""
+"""Supervised fine-tuning: planners on plans (paper, section 3.1), agents on experts' episodes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ def train_sft(
     on_log: OnLog | None = None,
     accelerate: str | None = None,
 ) -> TrainingResult:
-    """Fine-tunes a causal language model; the loss is on the completions alone.
+    """Fine-tunes a causal language model; the loss is on the assistant's answers alone.
+
+    A planner learns from prompts and completions. An agent learns from whole conversations
+    (AgentTuning, Zeng et al., 2023): one pass over an episode trains all its turns, whatever the
+    model's chat template; see `metaplan.training.tokens.tokenise` for templates that rewrite turns.
 
     Training happens in ``<out>.partial``, which a killed run leaves behind and the next call with
     equal arguments resumes from the last finished epoch; only a whole model gets the name `out`.
