@@ -119,3 +119,80 @@ def test_bad_sizes_and_empty_texts_are_refused(tmp_path):
         create_scratch_model(
             [TASK], tmp_path / "m", ScratchSettings(hidden_size=20, heads=4, layers=1)
         )
+
+
+EPISODE = [
+    "You are in a room. You see a cabinet 14, a shelf 2, a shelf 1, and a mug 1.\n"
+    "Your task is to: find two mugs and put them in shelf.\n\nStep 1: Go to the shelf.",
+    "Thought: A mug is often in the cabinet. I look at cabinet 14.\nAction: go to cabinet 14",
+    "Observation: You arrive at cabinet 14. In the cabinet 14, you see a mug 1.",
+    "Thought: A mug is often in the shelf. I look at shelf 2.\nAction: go to shelf 2",
+    "Observation: You arrive at shelf 2. In the shelf 2, you see nothing.",
+    "Thought: I need to find two mugs and put them in the shelf.\nAction: go to shelf 1",
+    "Thought: I need to find two mugs and put them in the cabinet.\nAction: go to shelf 1",
+]
+AGENT = SMALL.model_copy(update={"pieces": "phrases"})
+
+
+@pytest.fixture(scope="module")
+def agent_tokenizer(tmp_path_factory):
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(
+        create_scratch_model(EPISODE, tmp_path_factory.mktemp("agent") / "m", AGENT)
+    )
+
+
+def pieces_of(tokenizer, text):
+    return [tokenizer.decode([token]) for token in tokenizer(text)["input_ids"]]
+
+
+def test_phrases_join_what_stands_between_things_and_numbers(agent_tokenizer):
+    pieces = pieces_of(agent_tokenizer, EPISODE[3])
+    assert "".join(pieces) == EPISODE[3]
+    copied = [piece for piece in pieces if piece in {" shelf", " 2"}]
+    assert copied == [" shelf", " shelf", " 2", " shelf", " 2"]
+    assert ".\nAction: go to" in pieces
+    assert len(pieces) < 12
+
+
+def test_thing_and_number_are_the_same_tokens_wherever_they_stand(agent_tokenizer):
+    for text in EPISODE:
+        pieces = pieces_of(agent_tokenizer, text)
+        assert "".join(pieces) == text
+        for thing in ("cabinet", "shelf", "mug", "mugs"):
+            assert all(piece == f" {thing}" for piece in pieces if thing in piece.split())
+        assert all(piece.strip().isdigit() for piece in pieces if any(map(str.isdigit, piece)))
+
+
+def test_unseen_number_falls_apart_into_digits(agent_tokenizer):
+    assert pieces_of(agent_tokenizer, " shelf 205") == [" shelf", " 2", "0", "5"]
+    assert pieces_of(agent_tokenizer, " shelf 14") == [" shelf", " 14"]
+
+
+def test_phrase_of_more_than_a_hundred_letters_is_one_token(tmp_path):
+    from transformers import AutoTokenizer
+
+    sentence = "Reply with a thought and one action each turn, and say what you see there, " * 2
+    texts = [f"{sentence}shelf 1", f"{sentence}mug 1", f"{sentence}mug 2"]
+    tokenizer = AutoTokenizer.from_pretrained(create_scratch_model(texts, tmp_path / "m", AGENT))
+    assert len(tokenizer(texts[0])["input_ids"]) < 6
+    assert tokenizer.decode(tokenizer(texts[0])["input_ids"]) == texts[0]
+
+
+FRAGMENTS = st.sampled_from(
+    [" shelf", " 2", " mugs", ". In the", ".\nAction: go to", "Thought:", ", you see a", " A", "\n"]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    known=st.lists(
+        st.one_of(FRAGMENTS, st.integers(0, 999).map(str), st.text(" .,:\nin", max_size=4))
+    )
+)
+def test_decoding_gives_back_texts_made_of_phrases(agent_tokenizer, known):
+    text = "".join(known)
+    ids = agent_tokenizer(text)["input_ids"]
+    if agent_tokenizer.unk_token_id not in ids:
+        assert agent_tokenizer.decode(ids) == text

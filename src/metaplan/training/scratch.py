@@ -2,7 +2,8 @@
 
 The embedded default trains its planner on a laptop without any download. The tokenizer keeps every
 space and newline (a token holds the space before its word), so that decoding gives back the text;
-its words are those of the texts it is made from, and so are numbered things ("cabinet 4").
+its words are those of the texts it is made from, and so are numbered things ("cabinet 4") or stock
+phrases (". On the"); see `ScratchSettings.pieces`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from metaplan.core import ConfigError, DataError
+from metaplan.training.phrases import mine_phrases, phrase_patterns
 from metaplan.training.quiet import quiet
 from metaplan.training.settings import ScratchSettings
 
@@ -37,6 +39,8 @@ _PIECE = r"</?[\w|]+>|\n| ?[\p{L}_#]+| ?\p{N}| ?[^\s\p{L}\p{N}]|\s"
 # room listing takes a quarter of the tokens, and its "a shelf 2" is no longer mistaken for the
 # "shelf" of the task when a plan is to name that.
 _THING = r"(?:,? ?(?:and )?\ban?\b)? ?[\p{L}_#]+ \p{N}+"
+_NUMBER = r" ?\p{N}+"
+_MOST_PHRASES = 200
 _ALWAYS = ("\n", " ", *(f"{space}{digit}" for digit in range(10) for space in ("", " ")))
 
 
@@ -113,29 +117,34 @@ def _build_tokenizer(texts: Iterable[str], settings: ScratchSettings) -> Any:
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    def splitter(pattern: str) -> Any:
-        return pre_tokenizers.Split(Regex(pattern), behavior="isolated")
+    def splitter(*patterns: str) -> Any:
+        return pre_tokenizers.Split(Regex("|".join(patterns)), behavior="isolated")
 
-    texts = list(texts)
-    coarse, fine = splitter(f"{_THING}|{_PIECE}"), splitter(_PIECE)
-    counts = Counter(
-        piece
-        for text in texts
-        for split in (fine, coarse)
-        for piece, _ in split.pre_tokenize_str(text)
-    )
+    texts = Counter(texts)
+    if settings.pieces == "things":
+        fine, coarse = splitter(_PIECE), splitter(_THING, _PIECE)
+    else:
+        fine = splitter(_NUMBER, _PIECE)
+        phrases = mine_phrases(_split(texts, fine), _MOST_PHRASES)
+        coarse = splitter(*phrase_patterns(phrases), _NUMBER, _PIECE)
+    counts: Counter[str] = Counter()
+    for split in (fine, coarse):
+        for pieces, times in _split(texts, split).items():
+            for piece in pieces:
+                counts[piece] += times
     if not counts:
         raise DataError("the texts for the vocabulary are empty")
     by_frequency = sorted(counts, key=lambda word: (-counts[word], word))
     words = dict.fromkeys((*_SPECIAL, *_ALWAYS, *by_frequency))
     kept = list(words)[: settings.vocabulary_size]
     # Takes the longest word of the vocabulary again and again: a thing whose number the texts lack
-    # falls apart into words and digits.
+    # falls apart into words and digits, and an unseen number into its digits.
     tokenizer = Tokenizer(
         models.WordPiece(
             {word: at for at, word in enumerate(kept)},
             unk_token=UNKNOWN,
             continuing_subword_prefix="",
+            max_input_chars_per_word=max(100, *map(len, kept)),
         )
     )
     tokenizer.pre_tokenizer = coarse
@@ -152,3 +161,11 @@ def _build_tokenizer(texts: Iterable[str], settings: ScratchSettings) -> Any:
         clean_up_tokenization_spaces=False,
         model_input_names=["input_ids", "attention_mask"],
     )
+
+
+def _split(texts: Counter[str], splitter: Any) -> Counter[tuple[str, ...]]:
+    """The pieces of each text, and how often it occurs."""
+    pieces: Counter[tuple[str, ...]] = Counter()
+    for text, times in texts.items():
+        pieces[tuple(piece for piece, _ in splitter.pre_tokenize_str(text))] += times
+    return pieces

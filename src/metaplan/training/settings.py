@@ -128,6 +128,11 @@ class ScratchSettings(Record):
         intermediate_size: Width of the feed-forward layers.
         context: Most tokens of prompt and completion.
         vocabulary_size: At most so many words, the most frequent first; the rest is ``<unk>``.
+        pieces: What beside words is one token. ``things``: a numbered thing with its article
+            (", a shelf 2"), for a planner, which names places and never one of several.
+            ``phrases``: what is said again and again between the things (". On the", ". I look
+            at"), for an agent, which copies " shelf" and " 2" into its actions: an episode then
+            takes half the tokens.
         seed: Of the weights.
     """
 
@@ -137,4 +142,5 @@ class ScratchSettings(Record):
     intermediate_size: int = Field(default=384, ge=8)
     context: int = Field(default=1024, ge=16)
     vocabulary_size: int = Field(default=4096, ge=32)
+    pieces: Literal["things", "phrases"] = "things"
     seed: int = Field(default=0, ge=0)
