@@ -186,7 +186,7 @@ async def test_engine_failure_is_a_model_fault_and_the_next_request_works(model,
         raise RuntimeError("out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr("metaplan.models.local._draw", broken)
+        patch.setattr("metaplan.models.local.engine.draw", broken)
         with pytest.raises(ModelFault, match="RuntimeError: out of memory"):
             await model.complete(PROMPTS[0], Sampling(max_tokens=4))
     assert await model.complete(PROMPTS[0], Sampling(max_tokens=4))

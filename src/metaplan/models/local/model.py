@@ -1,0 +1,179 @@
+"""`LocalModel`: requests of many coroutines, answered by one worker thread."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import random
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from metaplan.core import ContextLimitError, ModelFault, seed_from
+from metaplan.models.contract import Completion, Message, Sampling
+from metaplan.models.local.engine import PackedEngine
+from metaplan.models.local.loading import end_tokens, load, weights_digest
+from metaplan.models.local.packed import CannotPackError, PackedModel
+from metaplan.models.local.plain import PlainEngine
+from metaplan.models.local.row import Engine, Finisher, Row
+
+__all__ = ["LocalModel"]
+
+# Requests that coroutines make "at once" arrive some microseconds apart.
+_GATHER_S = 0.005
+# Of so small a model, threads wait for each other longer than they compute.
+_TINY_PARAMETERS = 2_000_000
+
+
+class LocalModel:
+    """Generates with a Hugging Face causal language model on this machine.
+
+    The keys and values of a session are kept from one turn to the next, as long as there is memory
+    for them: only what is new in a conversation is computed. A model that can't be computed so
+    (sliding windows, recurrent layers, a context beyond `cache_bytes`) computes every turn anew.
+
+    Args:
+        path: A directory with safetensors weights, tokenizer and chat template.
+        max_batch: Most completions generated at a time.
+        device: ``cpu``, ``cuda``, …; ``auto`` takes a GPU where there is one.
+        name: For tables; the directory's name by default.
+        cache_bytes: Most memory for keys and values; those of the longest unused session make room.
+            0 keeps nothing.
+
+    Raises:
+        DataError: `path` holds no such model.
+        MissingDependencyError: torch or transformers is not installed.
+    """
+
+    can_continue = True
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        max_batch: int = 64,
+        device: str = "auto",
+        name: str | None = None,
+        cache_bytes: int = 2 << 30,
+    ) -> None:
+        path = Path(path)
+        self._weights = weights_digest(path)
+        self._model, self._tokenizer = load(path, device)
+        self._context = int(self._model.config.get_text_config().max_position_embeddings)
+        self._name = name or path.resolve().name
+        self._engine = self._make_engine(max_batch, cache_bytes)
+        self._queue: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._worker = threading.Thread(target=self._work, name="metaplan-local", daemon=True)
+        self._worker.start()
+
+    def _make_engine(self, max_batch: int, cache_bytes: int) -> Engine:
+        finisher = Finisher(self._tokenizer, end_tokens(self._model, self._tokenizer))
+        try:
+            packed = PackedModel(self._model, context=self._context, memory_bytes=cache_bytes)
+        except CannotPackError:
+            return PlainEngine(self._model, finisher, max_batch=max_batch)
+        return PackedEngine(packed, finisher, max_batch=max_batch, context=self._context)
+
+    @property
+    def name(self) -> str:
+        """For tables and logs."""
+        return self._name
+
+    @property
+    def fingerprint(self) -> Mapping[str, str]:
+        """Hash of the model's files and the number format they are computed in."""
+        return {"weights": self._weights, "dtype": str(self._model.dtype).removeprefix("torch.")}
+
+    async def complete(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        n: int = 1,
+        session: str | None = None,
+    ) -> list[Completion]:
+        """Draws `n` completions; see `ChatModel.complete`.
+
+        With a seed, the i-th completion depends on messages, sampling, seed and i alone. A request
+        whose coroutine is cancelled is dropped.
+        """
+        prompt = tuple(self.prompt_tokens(messages))
+        if len(prompt) + sampling.max_tokens > self._context:
+            raise ContextLimitError(
+                f"{len(prompt)} prompt tokens and max_tokens {sampling.max_tokens} exceed the "
+                f"context of {self._name}, {self._context} tokens"
+            )
+        seed = random.getrandbits(31) if sampling.seed is None else sampling.seed
+        rows = [
+            Row(
+                prompt,
+                sampling,
+                random.Random(seed_from(seed, prompt, at)),  # noqa: S311
+                session=session if at == 0 else None,
+            )
+            for at in range(n)
+        ]
+        with self._lock:
+            if self._closed:
+                raise ModelFault(f"{self._name} is closed")
+            for row in rows:
+                self._queue.put(row)
+        return list(await asyncio.gather(*(asyncio.wrap_future(row.future) for row in rows)))
+
+    def prompt_tokens(self, messages: Sequence[Message]) -> list[int]:
+        """The token ids that the model reads for a chat: those that training showed it."""
+        goes_on = messages[-1]["role"] == "assistant"
+        tokens: list[int] = self._tokenizer.apply_chat_template(
+            list(messages),
+            add_generation_prompt=not goes_on,
+            continue_final_message=goes_on,
+            return_dict=False,
+        )
+        return tokens
+
+    async def close(self) -> None:
+        """Ends the worker thread once the requests already made are answered."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._queue.put(None)
+        await asyncio.to_thread(self._worker.join)
+
+    def _work(self) -> None:
+        """Takes up requests and generates until closed and done."""
+        import torch
+
+        if self._model.num_parameters() < _TINY_PARAMETERS:
+            torch.set_num_threads(1)  # of this worker thread's computations
+        open_ = True
+        while open_ or self._engine.rows:
+            open_ = self._take_up() and open_
+            try:
+                self._engine.step()
+            except Exception as error:  # an engine failure voids these rows' episodes, no others
+                failed = self._engine.rows
+                self._engine.drop()
+                for row in failed:
+                    if not row.future.done() and row.future.set_running_or_notify_cancel():
+                        cause = f"{self._name}: {type(error).__name__}: {error}"
+                        row.future.set_exception(ModelFault(cause))
+
+    def _take_up(self) -> bool:
+        """Hands the engine what has been asked for, waits if it has nothing; False once closed."""
+        idle = not self._engine.rows
+        while self._engine.room > 0:
+            try:
+                if idle:
+                    row = self._queue.get(timeout=_GATHER_S if self._engine.rows else None)
+                else:
+                    row = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if row is None:
+                self._queue.put(None)  # for the next call
+                return False
+            if not row.future.cancelled():
+                self._engine.add(row)
+        return True
