@@ -1,23 +1,24 @@
-"""All of Meta Plan Optimization (paper, section 3) in one function."""
+"""All of Meta Plan Optimization (paper, section 3) in one function; agent tuning in another."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from metaplan.collection import collect
+from metaplan.collection import agent_dataset, collect, demonstrate
 from metaplan.core import ConfigError
 from metaplan.episodes import Progress
-from metaplan.evaluation import compare_planners
-from metaplan.exploration import dpo_dataset, explore, rft_dataset, sample
+from metaplan.evaluation import compare_agents, compare_planners
+from metaplan.exploration import dpo_dataset, eto_dataset, explore, rft_dataset, sample
 from metaplan.recipes import PromptedConfig, RunConfig
-from metaplan.reports import report
+from metaplan.reports import report, write_card
 from metaplan.runs import Run
 from metaplan.runs.faults import full_disk_named
 
-__all__ = ["STAGES", "mpo", "optimize", "run_mpo"]
+__all__ = ["STAGES", "TUNING_STAGES", "mpo", "optimize", "run_mpo", "run_tune", "tune"]
 
 STAGES = ("collect", "sft", "sample", "explore", "dpo", "evaluate", "report")
+TUNING_STAGES = ("demonstrate", "sft", "eto", "evaluate", "report")
 
 
 def mpo(run: Run) -> Iterator[str]:
@@ -79,6 +80,41 @@ def optimize(run: Run) -> Generator[str, None, dict[str, Path]]:
     return {"sft": sft_planner, "rft": rft_planner, "mpo": mpo_planner}
 
 
+def tune(run: Run) -> Iterator[str]:
+    """Trains an agent on experts' trajectories, then against its own failures, and measures it.
+
+    Every stage does only what is missing, as in `mpo`.
+
+    Args:
+        run: The experiment, whose recipe has `tuning`.
+
+    Yields:
+        The name of each stage when it is done.
+    """
+    # AgentTuning: SFT on what experts did, with plans in the prompt and without.
+    demonstrations = demonstrate(run)
+    conversations = agent_dataset(run, demonstrations)
+    yield "demonstrate"
+    sft_agent = run.tune_agent("sft", conversations, run.tuning.sft)
+    yield "sft"
+
+    # ETO: the agent plays the same tasks; expert against failed episode make a pair: DPO.
+    eto_agent = sft_agent
+    if run.tuning.eto is not None:
+        pairs = eto_dataset(run, sft_agent, demonstrations)
+        eto_agent = run.tune_agent("eto", pairs, run.tuning.eto, start=sft_agent)
+    yield "eto"
+
+    # The agents that came of it, without plans.
+    agents = list(dict.fromkeys((sft_agent, eto_agent)))
+    comparison = compare_agents(run, agents)
+    yield "evaluate"
+    report(run, comparison)
+    for agent in agents:
+        write_card(run, agent, comparison.results)
+    yield "report"
+
+
 def run_mpo(
     config: RunConfig | None,
     directory: str | Path,
@@ -95,14 +131,41 @@ def run_mpo(
         until: The last stage to do, one of `STAGES`.
 
     Raises:
-        ConfigError: The stage trains a planner, and the run compares none.
+        ConfigError: The stage trains a planner, and the run compares none; or the run tunes an
+            agent, which `run_tune` does.
     """
     with full_disk_named(directory), Run(config, directory, progress) as run:
+        if run.config.tuning is not None:
+            raise ConfigError(f"this run tunes an agent: metaplan tune --out {directory}")
         if until not in STAGES[-2:] and not run.config.trains_planner:
             raise ConfigError(
                 f"there is no '{until}' in this run: evaluate.methods names no trained planner "
                 f"(sft, rft, mpo)"
             )
         for stage in mpo(run):
+            if stage == until:
+                return
+
+
+def run_tune(
+    config: RunConfig | None,
+    directory: str | Path,
+    progress: Progress | None = None,
+    *,
+    until: str = "report",
+) -> None:
+    """Runs `tune` in a directory; the agents are in its ``agents/``.
+
+    Args:
+        config: What to run; None goes on with what the directory holds.
+        directory: The run directory.
+        progress: Where to tell about long work.
+        until: The last stage to do, one of `TUNING_STAGES`.
+
+    Raises:
+        ConfigError: The recipe tunes no agent.
+    """
+    with full_disk_named(directory), Run(config, directory, progress) as run:
+        for stage in tune(run):
             if stage == until:
                 return

@@ -83,9 +83,12 @@ def fill(store: RunStore) -> None:
     store.add_tasks(TASKS)
     for task in TASKS:
         step = ExpertStep(action="go", observation="you go")
-        store.add_trajectory(
-            ExpertTrajectory(task=task, steps=(step,) * 9, reward=1.0, success=True, source="test")
+        expert = ExpertTrajectory(
+            task=task, steps=(step,) * 9, reward=1.0, success=True, source="test"
         )
+        store.add_trajectory(expert)
+        for person, plan in enumerate([None, PLANS[0]]):
+            store.add_demonstration(person, expert.model_copy(update={"plan": plan}))
         store.add_plan_samples(
             "planner",
             [
@@ -131,6 +134,7 @@ def use(directory: Path, *, read_only: bool) -> None:
         store.status()
         store.tasks()
         store.trajectories()
+        store.demonstrations()
         store.plan_samples("planner")
         store.fact("a fact")
         for task in TASKS:

@@ -136,7 +136,7 @@ def filled(directory):
             ),
             DAMAGED,
         ),
-        (lambda path: set_version(path, 99), "format 99, this Metaplan reads up to 3"),
+        (lambda path: set_version(path, 99), "format 99, this Metaplan reads up to 4"),
     ],
     ids=["garbage", "truncated", "scrambled", "newer"],
 )
@@ -169,15 +169,18 @@ def older(tmp_path):
     def make(version):
         path = filled(tmp_path)
         connection = sqlite3.connect(path)
-        connection.execute("DROP INDEX episodes_summed_up")
-        connection.execute("ALTER TABLE stages DROP COLUMN began_at")
-        for table in ("voids", "plan_samples"):
-            connection.execute(f"ALTER TABLE {table} DROP COLUMN prompt_tokens")
-            connection.execute(f"ALTER TABLE {table} DROP COLUMN completion_tokens")
-        if version == 1:
+        stage, void = "('explore', 2.0, '{}'", "('k', 't', 'model_error', 'outage', 0.0"
+        connection.execute(f"INSERT INTO stages VALUES {stage}, NULL)")
+        connection.execute(f"INSERT INTO voids VALUES {void}, 0, 0)")
+        connection.execute("DROP TABLE demonstrations")
+        if version < 3:
+            connection.execute("DROP INDEX episodes_summed_up")
+            connection.execute("ALTER TABLE stages DROP COLUMN began_at")
+            for table in ("voids", "plan_samples"):
+                connection.execute(f"ALTER TABLE {table} DROP COLUMN prompt_tokens")
+                connection.execute(f"ALTER TABLE {table} DROP COLUMN completion_tokens")
+        if version < 2:
             connection.execute("DROP TABLE completions")
-        connection.execute("INSERT INTO stages VALUES ('explore', 2.0, '{}')")
-        connection.execute("INSERT INTO voids VALUES ('k', 't', 'model_error', 'outage', 0.0)")
         connection.commit()
         connection.close()
         set_version(path, version)
@@ -186,14 +189,16 @@ def older(tmp_path):
     return make
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_a_file_of_an_older_format_is_read_and_gets_what_is_new_when_written_to(older, version):
     directory = older(version)
     with RunStore(directory, read_only=True) as store:
         assert len(store.finished_keys()) == 40
+        assert store.demonstrations() == {}
         before = store.status()
     with RunStore(directory) as store:
         store.add_completion("request", Completion(text="answer"))
+        assert store.demonstrations() == {}
         assert len(store.finished_keys()) == 40
         after = store.status()
     assert before.stages["explore"].seconds == 2.0

@@ -1,5 +1,4 @@
 import json
-import shutil
 
 import pytest
 
@@ -134,23 +133,3 @@ def test_an_interrupted_write_leaves_the_old_file_whole(tmp_path):
     with pytest.raises(OSError, match="disk"):
         write_jsonl(path, breaking())
     assert list(read_jsonl(path)) == [(1, {"n": 1})]
-
-
-def test_a_base_model_is_made_anew_only_for_other_data_or_settings(tmp_path):
-    pytest.importorskip("torch", reason="the extra 'train' is not installed")
-    from metaplan.planners import new_planner_base
-    from metaplan.training import ScratchSettings
-
-    small = ScratchSettings(hidden_size=16, layers=1, heads=1, intermediate_size=16, context=64)
-    data = write_jsonl(tmp_path / "sft.jsonl", [plan_line(PROMPT, TASK, PLAN)])
-    out = tmp_path / "base"
-    weights = new_planner_base(data, out, small) / "model.safetensors"
-    first = weights.stat().st_mtime_ns
-    new_planner_base(data, out, small)
-    assert weights.stat().st_mtime_ns == first
-    new_planner_base(data, out, small.model_copy(update={"seed": 1}))
-    assert weights.stat().st_mtime_ns != first
-    (out / "scratch.json").unlink()  # an interrupted creation
-    shutil.copy(data, weights)
-    new_planner_base(data, out, small)
-    assert weights.read_bytes() != data.read_bytes()

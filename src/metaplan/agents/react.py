@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from metaplan.agents.conversation import as_shown, turn_messages
 from metaplan.agents.prompting import (
     PromptProfile,
     find_action,
     first_message,
     format_error_text,
-    insert_plan,
 )
 from metaplan.core import (
     ContextLimitError,
@@ -180,14 +180,9 @@ class _EpisodeState:
         return StopReason.STEP_LIMIT
 
     async def _ask(self) -> Completion:
-        messages = self._messages
-        if self._spec.plan is not None and self._spec.placement is not None:
-            messages = insert_plan(
-                messages, self._spec.plan, self._spec.placement, self._agent.dialect
-            )
-        (completion,) = await self._agent.model.complete(
-            messages, self._sampling, session=self._spec.key
-        )
+        spec = self._spec
+        messages = as_shown(self._messages, spec.plan, spec.placement, self._agent.dialect)
+        (completion,) = await self._agent.model.complete(messages, self._sampling, session=spec.key)
         self._prompt_tokens += completion.usage.prompt_tokens
         self._completion_tokens += completion.usage.completion_tokens
         return completion
@@ -229,8 +224,7 @@ class _EpisodeState:
 
     def _record(self, turn: Turn) -> None:
         self._turns.append(turn)
-        self._messages.append({"role": "assistant", "content": turn.reply})
-        self._messages.append({"role": "user", "content": f"Observation: {turn.observation}"})
+        self._messages += turn_messages(turn.reply, turn.observation)
 
     def episode(self, stop_reason: StopReason, cause: str, duration_s: float) -> Episode:
         """The finished record."""

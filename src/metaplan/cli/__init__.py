@@ -21,6 +21,7 @@ from metaplan.cli.run import run
 from metaplan.cli.show import show
 from metaplan.cli.stages import add_to
 from metaplan.cli.status import status
+from metaplan.cli.tune import tune
 from metaplan.core import MetaplanError, UserError
 from metaplan.runs import Interrupted
 
@@ -39,6 +40,7 @@ app = App(
 app.command(demo)
 app.command(run)
 add_to(app)
+app.command(tune)
 app.command(status)
 app.command(show)
 app.command(repair)

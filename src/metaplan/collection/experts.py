@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from metaplan.collection.imports import read_trajectories
@@ -10,7 +10,7 @@ from metaplan.core import EnvironmentFault, ExpertTrajectory, Task, UserError
 from metaplan.episodes import for_each, retried
 from metaplan.runs import Run
 
-__all__ = ["expert_trajectories"]
+__all__ = ["expert_trajectories", "trajectory_of"]
 
 
 def expert_trajectories(run: Run, tasks: Mapping[str, Task]) -> list[ExpertTrajectory]:
@@ -48,16 +48,31 @@ async def _ask_expert(run: Run, tasks: list[Task], known: list[ExpertTrajectory]
 
         async def ask(task: Task) -> None:
             nonlocal solved
-            try:
-                found = await retried(lambda: pool.expert(task), run.config.runtime.retry)
-                found = found.model_copy(update={"task": task})
-            except EnvironmentFault as fault:  # one task less to learn from; the others go on
-                run.progress.say(f"the expert came to nothing on {task.key}: {fault}")
-                found = ExpertTrajectory(
-                    task=task, steps=(), reward=0.0, success=False, source=f"failed: {fault}"
-                )
+            found = await trajectory_of(run, task, lambda: pool.expert(task))
             run.store.add_trajectory(found)
             solved += found.success
             tracker.advance(solved=solved)
 
         await for_each(tasks, ask, limit=run.config.runtime.concurrency)
+
+
+async def trajectory_of(
+    run: Run, task: Task, act: Callable[[], Awaitable[ExpertTrajectory]]
+) -> ExpertTrajectory:
+    """What an expert does; where that comes to nothing, an unsolved trajectory that says why.
+
+    It is one task less to learn from; the others go on.
+
+    Args:
+        run: Its retry policy counts.
+        task: With its instruction.
+        act: Asks the expert.
+    """
+    try:
+        found = await retried(act, run.config.runtime.retry)
+    except EnvironmentFault as fault:
+        run.progress.say(f"the expert came to nothing on {task.key}: {fault}")
+        return ExpertTrajectory(
+            task=task, steps=(), reward=0.0, success=False, source=f"failed: {fault}"
+        )
+    return found.model_copy(update={"task": task})

@@ -64,6 +64,13 @@ CREATE INDEX episodes_summed_up ON episodes (
     purpose, task_key, reward, success, steps, prompt_tokens, completion_tokens, duration_s
 );
 """,
+    # The key of no plan is empty.
+    """
+CREATE TABLE demonstrations (
+    task_key TEXT NOT NULL, person INTEGER NOT NULL, plan_key TEXT NOT NULL, record TEXT NOT NULL,
+    PRIMARY KEY (task_key, person, plan_key)
+);
+""",
 )
 SCHEMA_VERSION = len(_FORMATS)
 
@@ -77,6 +84,10 @@ CREATE TEMP VIEW stages AS SELECT rowid, *, NULL AS began_at FROM main.stages;
 CREATE TEMP VIEW voids AS SELECT *, 0 AS prompt_tokens, 0 AS completion_tokens FROM main.voids;
 CREATE TEMP VIEW plan_samples AS
     SELECT *, 0 AS prompt_tokens, 0 AS completion_tokens FROM main.plan_samples;
+""",
+    """
+CREATE TEMP VIEW demonstrations AS
+    SELECT '' AS task_key, 0 AS person, '' AS plan_key, '{}' AS record WHERE 0;
 """,
 )
 

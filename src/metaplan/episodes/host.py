@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from metaplan.core import ExpertTrajectory, Task
+from metaplan.core import ExpertTrajectory, MetaPlan, Task
 from metaplan.environments import Environment, LoadedTask, Observation, StepResult, get_benchmark
 
 __all__ = ["LOADED_TASKS_KEPT", "EnvironmentHost"]
@@ -65,6 +65,13 @@ class EnvironmentHost:
         if expert is None:
             raise ValueError(f"the benchmark {task.benchmark} has no expert")
         return expert(task)
+
+    def demonstrate(self, task: Task, person: int, plan: MetaPlan | None) -> ExpertTrajectory:
+        """A person's episode of a task, shown a plan or none."""
+        demonstrate = get_benchmark(task.benchmark).demonstrate
+        if demonstrate is None:
+            raise ValueError(f"nobody demonstrates the benchmark {task.benchmark}")
+        return demonstrate(task, person, plan)
 
     def _load(self, task: Task) -> LoadedTask:
         name = (task.task_set, task.key)

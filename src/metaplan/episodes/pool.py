@@ -16,7 +16,14 @@ from collections import OrderedDict
 from types import TracebackType
 from typing import Any, Self, cast
 
-from metaplan.core import EnvironmentFault, EpisodeCancelled, ExpertTrajectory, RunError, Task
+from metaplan.core import (
+    EnvironmentFault,
+    EpisodeCancelled,
+    ExpertTrajectory,
+    MetaPlan,
+    RunError,
+    Task,
+)
 from metaplan.environments import Observation, StepResult
 from metaplan.episodes.executors import Executor, LocalExecutor, Worker
 from metaplan.episodes.host import LOADED_TASKS_KEPT
@@ -221,6 +228,17 @@ class EnvironmentPool:
         """
         place = await self._place_for(task)
         answer = await place.call("expert", task, timeout_s=self._timeout_s)
+        return cast("ExpertTrajectory", answer)
+
+    async def demonstrate(self, task: Task, person: int, plan: MetaPlan | None) -> ExpertTrajectory:
+        """A person's episode of a task; see `Benchmark.demonstrate`.
+
+        Raises:
+            EnvironmentFault: Nobody demonstrates the benchmark, or it failed.
+            RunError: See `open`.
+        """
+        place = await self._place_for(task)
+        answer = await place.call("demonstrate", task, person, plan, timeout_s=self._timeout_s)
         return cast("ExpertTrajectory", answer)
 
     async def _place_for(self, task: Task) -> _Place:

@@ -248,6 +248,14 @@ def _is_intact(table: str, row: _Row) -> bool:
         return False
 
 
+def _is_demonstration(row: _Row) -> bool:
+    shown = ExpertTrajectory.model_validate_json(row["record"])
+    key = shown.plan.key if shown.plan else ""
+    return (shown.task.key, key) == (row["task_key"], row["plan_key"]) and isinstance(
+        row["person"], int
+    )
+
+
 def _is_episode(row: _Row) -> bool:
     fields = {name: row[name] for name in Episode.model_fields if name in row}
     episode = Episode(**fields | {"turns": json.loads(row["turns"])})
@@ -295,6 +303,7 @@ _CHECKS: dict[str, Callable[[_Row], bool]] = {
     "trajectories": lambda row: (
         ExpertTrajectory.model_validate_json(row["record"]).task.key == row["task_key"]
     ),
+    "demonstrations": _is_demonstration,
     "plans": _is_plan,
     "plan_samples": _is_sample,
     "episodes": _is_episode,

@@ -141,6 +141,23 @@ class RunStore:
         )
         return {trajectory.task.key: trajectory for trajectory in found}
 
+    def add_demonstration(self, person: int, trajectory: ExpertTrajectory) -> None:
+        """Keeps the episode that a person played for tuning."""
+        shown = trajectory.plan.key if trajectory.plan else ""
+        values = (trajectory.task.key, person, shown, trajectory.model_dump_json())
+        self._database.write(("INSERT OR REPLACE INTO demonstrations VALUES (?, ?, ?, ?)", values))
+
+    def demonstrations(self) -> dict[tuple[str, int, str | None], ExpertTrajectory]:
+        """Demonstrations by task key, person, and the key of the plan that was shown."""
+        found = self._database.read_as(
+            lambda person, record: (person, ExpertTrajectory.model_validate_json(record)),
+            "SELECT person, record FROM demonstrations ORDER BY task_key, person, plan_key",
+        )
+        return {
+            (shown.task.key, person, shown.plan.key if shown.plan else None): shown
+            for person, shown in found
+        }
+
     # -- plans
 
     def add_plan_samples(self, planner: str, samples: Iterable[PlanSample]) -> None:

@@ -4,7 +4,7 @@
 """
 
 from metaplan.evaluation.bootstrap import RESAMPLES, Interval, bootstrap
-from metaplan.evaluation.compare import Comparison, compare_planners
+from metaplan.evaluation.compare import Comparison, compare_agents, compare_planners
 from metaplan.evaluation.evaluate import evaluate
 from metaplan.evaluation.metrics import COMPARED, METRICS, Metric, TaskMeans, task_means
 from metaplan.evaluation.records import (
@@ -33,6 +33,7 @@ __all__ = [
     "Results",
     "TaskMeans",
     "bootstrap",
+    "compare_agents",
     "compare_planners",
     "evaluate",
     "method_order",

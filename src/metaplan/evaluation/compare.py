@@ -1,8 +1,8 @@
-"""The last playing stage of a run: the same agent with each planner's plans (section 4)."""
+"""The last playing stage of a run: one agent with each planner's plans (section 4), or agents."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from metaplan.planners import write_jsonl
 from metaplan.recipes import PromptedConfig
 from metaplan.runs import Run, sample_plans
 
-__all__ = ["Comparison", "compare_planners"]
+__all__ = ["Comparison", "compare_agents", "compare_planners"]
 
 Plans = Mapping[str, MetaPlan | None]
 
@@ -65,6 +65,33 @@ def compare_planners(run: Run, planners: Mapping[str, Path | PromptedConfig | No
             episodes=len({episode.key for arm in arms for episode in arm.episodes}),
             unreadable_plans=unreadable,
         )
+    return _compared(run, arms)
+
+
+def compare_agents(run: Run, agents: Iterable[Path]) -> Comparison:
+    """Evaluates agents that a run has trained, without plans, on every split of the recipe.
+
+    Args:
+        run: With the recipe's splits.
+        agents: Their directories; each is loaded once, and freed before the next.
+    """
+    splits = run.evaluation_tasks()
+    arms: list[Arm] = []
+    with run.stage("evaluate") as result:
+        for directory in agents:
+            agent = run.agent(run.config.evaluate.temperature, directory)
+            planned = {
+                split: _specs(run, agent, tasks, dict.fromkeys(tasks))
+                for split, tasks in splits.items()
+            }
+            specs = [spec for group in planned.values() for spec in group]
+            run.play(specs, agent, purpose="evaluate", label=f"evaluating {agent.model.name}")
+            arms += [_arm(run, agent, "none", split, group) for split, group in planned.items()]
+        result.update(episodes=sum(len(arm.episodes) for arm in arms))
+    return _compared(run, arms)
+
+
+def _compared(run: Run, arms: Sequence[Arm]) -> Comparison:
     results = evaluate(arms, seed=run.config.seed)
     run.store.set_fact("results", results.model_dump(mode="json"))
     return Comparison(arms=tuple(arms), results=results)

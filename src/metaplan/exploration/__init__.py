@@ -1,4 +1,7 @@
-"""Exploration: which episodes to play, Monte Carlo plan quality, preference pairs, RFT's filter."""
+"""Exploration: which episodes to play, Monte Carlo plan quality, preference pairs, RFT's filter.
+
+For agents that are tuned: their failures beside experts' trajectories.
+"""
 
 from metaplan.exploration.allocation import Adaptive, Round, Uniform
 from metaplan.exploration.explore import (
@@ -8,6 +11,7 @@ from metaplan.exploration.explore import (
     rft_dataset,
     sample,
 )
+from metaplan.exploration.failures import eto_dataset
 from metaplan.exploration.pairs import best_plans, preference_pairs, read_pairs
 from metaplan.exploration.quality import (
     exploration_specs,
@@ -23,6 +27,7 @@ __all__ = [
     "Uniform",
     "best_plans",
     "dpo_dataset",
+    "eto_dataset",
     "exploration_specs",
     "explore",
     "incomplete_plans",

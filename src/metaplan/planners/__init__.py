@@ -3,7 +3,6 @@
 from metaplan.planners.datasets import pair_line, plan_line, read_jsonl, write_jsonl, wrong_line
 from metaplan.planners.linting import PlanProblem, lint_plan
 from metaplan.planners.planner import Planner, PlannerPrompt, PlanSample, load_planner
-from metaplan.planners.tuning import new_planner_base, tune_planner
 
 __all__ = [
     "PlanProblem",
@@ -12,11 +11,9 @@ __all__ = [
     "PlannerPrompt",
     "lint_plan",
     "load_planner",
-    "new_planner_base",
     "pair_line",
     "plan_line",
     "read_jsonl",
-    "tune_planner",
     "write_jsonl",
     "wrong_line",
 ]

@@ -20,6 +20,7 @@ from metaplan.episodes import RetryPolicy
 from metaplan.episodes.executors import RaySettings
 from metaplan.models.follower import FollowerSettings
 from metaplan.models.served import SERVED_OPERATIONAL, ServedSettings
+from metaplan.recipes.tuning import AgentTuningConfig
 from metaplan.training import DpoSettings, ScratchSettings, SftSettings
 
 __all__ = [
@@ -62,6 +63,8 @@ EXTENDABLE = (
     "explore.episodes_per_plan",
     "explore.budget",
     "evaluate.episodes_per_task",
+    "tuning.people",
+    "tuning.eto_tasks",
 )
 ADDABLE = ("tasks.evaluate.*",)
 
@@ -96,8 +99,9 @@ class AgentConfig(Record):
 
     Attributes:
         model: ``follower`` (the embedded rule-based plan follower), ``local`` (a transformers
-            model on this machine) or ``served`` (behind an OpenAI-compatible endpoint).
-        path: Of a local model: its directory.
+            model on this machine), ``served`` (behind an OpenAI-compatible endpoint) or ``tuned``
+            (the one that the run itself trains: `RunConfig.tuning`).
+        path: Of a local model: its directory, or the name of a built-in model.
         served: Of a served model: its name, and where it is served.
         follower: Parameters of the plan follower.
         profile: ``paper`` (Figures 10-12, 1-shot) or ``compact``.
@@ -107,7 +111,7 @@ class AgentConfig(Record):
         max_batch: Most replies that a local model draws at once.
     """
 
-    model: Literal["follower", "local", "served"] = "follower"
+    model: Literal["follower", "local", "served", "tuned"] = "follower"
     path: str | None = None
     served: ServedSettings | None = None
     follower: FollowerSettings = FollowerSettings()
@@ -261,7 +265,7 @@ class RuntimeConfig(Record):
 
 
 class RunConfig(Record):
-    """A whole experiment: MPO on one benchmark.
+    """A whole experiment on one benchmark: MPO, or the tuning of an agent.
 
     Attributes:
         name: For tables and pages.
@@ -269,6 +273,7 @@ class RunConfig(Record):
         benchmark: A registered benchmark.
         seed: Of everything that is drawn.
         prompted: Who writes the plans of method ``prompted``.
+        tuning: How an agent is trained (``metaplan tune``), in place of a planner.
     """
 
     name: str
@@ -284,6 +289,7 @@ class RunConfig(Record):
     rft: SftSettings = SftSettings()
     dpo: DpoSettings = DpoSettings()
     prompted: PromptedConfig | None = None
+    tuning: AgentTuningConfig | None = None
     evaluate: EvaluateConfig = EvaluateConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
@@ -291,6 +297,24 @@ class RunConfig(Record):
     def _prompted_goes_with_its_method(self) -> RunConfig:
         if "prompted" in self.evaluate.methods and self.prompted is None:
             raise ValueError("method 'prompted' needs the field 'prompted': which LLM writes plans")
+        return self
+
+    @model_validator(mode="after")
+    def _tuning_stands_alone(self) -> RunConfig:
+        if (self.agent.model == "tuned") != (self.tuning is not None):
+            raise ValueError("agent.model is 'tuned' where there is 'tuning', and only there")
+        if self.tuning is None:
+            return self
+        if self.evaluate.methods != ("none",):
+            raise ValueError(
+                "a run that tunes an agent trains no planner: set evaluate.methods to [none]; "
+                "compare plans in a run whose agent.path is the tuned agent"
+            )
+        if self.agent.placement is Placement.THOUGHT:
+            raise ValueError(
+                "an agent can't be tuned with placement 'thought', where the plan is part of its "
+                "replies; tune it with 'instruction' or 'observation' and play it with any"
+            )
         return self
 
     @property

@@ -1,5 +1,6 @@
 """Results for people: one self-contained HTML page, Markdown, and tables for the terminal."""
 
+from metaplan.reports.card import write_card
 from metaplan.reports.context import ExampleEpisode, ExamplePlans, ReportContext, RunFacts
 from metaplan.reports.report import load_results, report
 from metaplan.reports.terminal import differences_table, render_episode, results_table
@@ -15,5 +16,6 @@ __all__ = [
     "render_episode",
     "report",
     "results_table",
+    "write_card",
     "write_report",
 ]

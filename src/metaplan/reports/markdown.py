@@ -20,32 +20,33 @@ from metaplan.reports.wording import (
     visible,
 )
 
-__all__ = ["markdown"]
+__all__ = ["escape", "markdown", "table"]
 
 _SPECIAL = re.compile(r"([\\`*\[\]<>|])")
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """One line in which Markdown and HTML find nothing to interpret."""
     return _SPECIAL.sub(r"\\\1", " ".join(visible(text).split()))
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table whose first column is text and whose others are numbers; cells are escaped."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def markdown(results: Results, context: ReportContext) -> str:
     """The results and the run's facts as GitHub-flavoured Markdown."""
-    parts = [f"# {_escape(context.title)}"]
+    parts = [f"# {escape(context.title)}"]
     found = method_comparisons(results)
     for comparison in found:
         if len(found) > 1:
-            parts.append(f"## {_escape(comparison.name)}")
+            parts.append(f"## {escape(comparison.name)}")
         for split in comparison.splits:
             sentence = headline(comparison, split)
             if sentence:
-                parts.append(f"**{_escape(split)}.** {_escape(sentence)}")
+                parts.append(f"**{escape(split)}.** {escape(sentence)}")
         parts += [_means(comparison), _pairs(comparison)]
     parts += [_coverage(results), _notes(context), _facts(context)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -65,9 +66,9 @@ def _means(comparison: MethodComparison) -> str:
             cells = [comparison.row(split, method, metric) for metric in metrics]
             texts = [f"{value(c.metric, c.mean)} {interval(c)}" if c else "" for c in cells]
             tasks = str(cells[0].n) if cells[0] else "0"
-            rows.append([f"{_escape(split)}: {_escape(method_label(method))}", *texts, tasks])
+            rows.append([f"{escape(split)}: {escape(method_label(method))}", *texts, tasks])
     header = ["Mean, 95% interval over tasks", *(metric_label(m) for m in metrics), "Tasks"]
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def _pairs(comparison: MethodComparison) -> str:
@@ -84,21 +85,21 @@ def _pairs(comparison: MethodComparison) -> str:
                     continue
                 rows.append(
                     [
-                        f"{_escape(metric_label(metric, split))}: "
-                        f"{_escape(method_label(a))} \N{MINUS SIGN} {_escape(method_label(b))}",
+                        f"{escape(metric_label(metric, split))}: "
+                        f"{escape(method_label(a))} \N{MINUS SIGN} {escape(method_label(b))}",
                         value(metric, found.difference, signed=True),
                         signed_interval(found),
                         str(found.n),
                         verdict(found),
                     ]
                 )
-    return _table(["Paired over tasks", "Difference", "95% interval", "Tasks", ""], rows)
+    return table(["Paired over tasks", "Difference", "95% interval", "Tasks", ""], rows)
 
 
 def _coverage(results: Results) -> str:
     rows = [
         [
-            f"{_escape(c.split)}: {_escape(method_label(c.method))}, seed {_escape(str(c.seed))}",
+            f"{escape(c.split)}: {escape(method_label(c.method))}, seed {escape(str(c.seed))}",
             f"{c.tasks_measured} / {c.tasks_planned}",
             f"{c.episodes_measured} / {c.episodes_planned}",
             ", ".join(f"{count} {cause}" for cause, count in c.void.items()) or "0",
@@ -107,11 +108,11 @@ def _coverage(results: Results) -> str:
     ]
     if not rows:
         return ""
-    return _table(["Measured of planned", "Tasks", "Episodes", "Void episodes"], rows)
+    return table(["Measured of planned", "Tasks", "Episodes", "Void episodes"], rows)
 
 
 def _notes(context: ReportContext) -> str:
-    return "\n".join(f"- {_escape(note)}" for note in context.notes)
+    return "\n".join(f"- {escape(note)}" for note in context.notes)
 
 
 def _facts(context: ReportContext) -> str:
@@ -121,5 +122,5 @@ def _facts(context: ReportContext) -> str:
     lines |= {f"Episodes, {stage}": str(count) for stage, count in facts.episodes.items()}
     lines |= {f"Void, {cause}": str(count) for cause, count in facts.void.items()}
     lines |= dict(facts.versions)
-    rows = [[_escape(name), _escape(text)] for name, text in lines.items() if text]
-    return _table(["Run", ""], rows) if rows else ""
+    rows = [[escape(name), escape(text)] for name, text in lines.items() if text]
+    return table(["Run", ""], rows) if rows else ""

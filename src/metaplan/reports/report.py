@@ -93,11 +93,13 @@ def _facts(run: Run) -> RunFacts:
 
 
 def _trainings(run: Run) -> dict[str, TrainingResult]:
+    """By stage, in order: of planners, or of the agent."""
     found = {}
-    for method in ("sft", "rft", "mpo"):
-        path = run.directory / "planners" / method / "training.json"
+    for name in ("planners/sft", "planners/rft", "planners/mpo", "agents/sft", "agents/eto"):
+        path = run.directory / name / "training.json"
         if path.exists():
-            found[method] = TrainingResult.model_validate_json(path.read_text("utf-8"))
+            text = path.read_text("utf-8")
+            found[path.parent.name] = TrainingResult.model_validate_json(text)
     return found
 
 

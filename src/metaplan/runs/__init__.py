@@ -5,7 +5,8 @@ from metaplan.runs.files import check_resumable, read_status, write_text
 from metaplan.runs.run import Run
 from metaplan.runs.sampling import sample_plans
 from metaplan.runs.stopping import Interrupted
-from metaplan.runs.tasks import choose_tasks
+from metaplan.runs.tasks import choose_tasks, in_order_of_choice
+from metaplan.runs.trainings import conversation_beside
 
 __all__ = [
     "DryRun",
@@ -14,7 +15,9 @@ __all__ = [
     "Run",
     "check_resumable",
     "choose_tasks",
+    "conversation_beside",
     "estimate_run",
+    "in_order_of_choice",
     "read_status",
     "sample_plans",
     "write_text",

@@ -15,6 +15,7 @@ from metaplan.environments import Benchmark
 from metaplan.episodes import RunStatus, RunStore, is_network_mount, running_process
 from metaplan.models.served import api_key_for
 from metaplan.recipes import RunConfig, changed_fields, load_recipe
+from metaplan.runs.models import agent_directory
 from metaplan.runs.tasks import chosen_tasks
 from metaplan.training import accelerate_file
 
@@ -164,11 +165,12 @@ def check_inputs(config: RunConfig, benchmark: Benchmark) -> None:
         "collect.seed_plans": config.collect.seed_plans,
         "collect.trajectories": config.collect.trajectories,
         "explore.pairs": config.explore.pairs,
-        "agent.path": config.agent.path,
     }
     for field, path in named.items():
         if path is not None and not Path(path).exists():
             raise ConfigError(f"{field}: there is no {path}")
+    if config.agent.path is not None:
+        agent_directory(config.agent.path)
     if config.runtime.accelerate is not None:
         accelerate_file(config.runtime.accelerate)
 

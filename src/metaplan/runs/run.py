@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from metaplan.agents import Agent, PromptProfile
-from metaplan.core import Episode, EpisodeSpec, Task
+from metaplan.core import ConfigError, Episode, EpisodeSpec, Task
 from metaplan.environments import Benchmark, get_benchmark
 from metaplan.episodes import (
     EnvironmentPool,
@@ -30,8 +30,9 @@ from metaplan.episodes import (
 )
 from metaplan.episodes.executors import Executor, LocalExecutor, RayExecutor
 from metaplan.models import ChatModel, Sampling
-from metaplan.planners import PlannerPrompt, new_planner_base, tune_planner
+from metaplan.planners import PlannerPrompt
 from metaplan.recipes import RunConfig, dump_config
+from metaplan.recipes.tuning import AgentTuningConfig
 from metaplan.runs.files import (
     STATUS_FILE,
     check_inputs,
@@ -44,6 +45,7 @@ from metaplan.runs.files import (
 from metaplan.runs.models import open_agent_model
 from metaplan.runs.stopping import stopping_on_signals
 from metaplan.runs.tasks import in_order_of_choice, read_tasks
+from metaplan.runs.trainings import agent_texts, base_model, planner_texts, train
 from metaplan.training import DpoSettings, SftSettings
 
 __all__ = ["Run"]
@@ -82,6 +84,7 @@ class Run:
         self._runner = asyncio.Runner()
         self._pool: EnvironmentPool | None = None
         self._agent_model: ChatModel | None = None
+        self._agent_tuned: Path | None = None
         self._snapshot_due = 0.0 if is_network_mount(self.directory) else None
         try:
             write_text(self.directory / "config.yaml", dump_config(self.config))
@@ -98,18 +101,11 @@ class Run:
 
     def close(self) -> None:
         """Ends worker processes and the agent, closes the database. Safe to call twice."""
-
-        async def stop() -> None:
+        try:
             pool, self._pool = self._pool, None
             if pool is not None:
-                await pool.close()
-            model, self._agent_model = self._agent_model, None
-            if model is not None:
-                await model.close()
-
-        try:
-            if self._pool is not None or self._agent_model is not None:
-                self._runner.run(stop())
+                self.wait(pool.close())
+            self.free_agent()
             self._runner.close()
         finally:
             self.store.close()
@@ -140,11 +136,19 @@ class Run:
             self.config.runtime.ray, benchmark=self.benchmark.name, task_sets=self._task_sets()
         )
 
-    def agent(self, temperature: float) -> Agent:
-        """The agent of the configuration at a temperature: one for exploring, one for tests."""
+    def agent(self, temperature: float, tuned: Path | None = None) -> Agent:
+        """The agent at a temperature: one for exploring, one for tests.
+
+        Args:
+            temperature: Of its replies.
+            tuned: Directory of an agent that this run has trained; None is the one that the
+                configuration names.
+        """
         settings = self.config.agent
-        if self._agent_model is None:
-            self._agent_model = open_agent_model(settings)
+        if self._agent_model is None or tuned != self._agent_tuned:
+            self.free_agent()
+            self._agent_model = open_agent_model(settings, tuned)
+            self._agent_tuned = tuned
         agent = Agent(
             model=self._agent_model,
             sampling=Sampling(temperature=temperature, max_tokens=settings.max_tokens),
@@ -153,6 +157,12 @@ class Run:
         )
         agent.check_placement(settings.placement)
         return agent
+
+    def free_agent(self) -> None:
+        """Frees what the agent holds; the next `agent` loads it again."""
+        model, self._agent_model = self._agent_model, None
+        if model is not None:
+            self.wait(model.close())
 
     async def episode_runner(self, agent: Agent) -> EpisodeRunner:
         """Runs episodes of an agent in this run's pool and store."""
@@ -181,7 +191,7 @@ class Run:
         Args:
             specs: The target.
             agent: Who acts.
-            purpose: ``explore`` or ``evaluate``.
+            purpose: ``explore``, ``failures`` or ``evaluate``.
             label: For progress.
             at_most: Where more may be planned later: most episodes still to play, for `status`.
 
@@ -251,6 +261,17 @@ class Run:
         )
 
     @property
+    def tuning(self) -> AgentTuningConfig:
+        """How this run trains its agent.
+
+        Raises:
+            ConfigError: It does not.
+        """
+        if self.config.tuning is None:
+            raise ConfigError("this run tunes no agent: its recipe has no field 'tuning'")
+        return self.config.tuning
+
+    @property
     def datasets(self) -> Path:
         """Where training data and exports go."""
         return self.directory / "datasets"
@@ -302,29 +323,40 @@ class Run:
                 raise ValueError("there is neither a dataset nor a planner to fall back to")
             return start
         out = self.directory / "planners" / method
-        with self.stage(method) as result, self.progress.track(f"training {method}", 0) as tracker:
-            base = start or self._base_model(dataset)
-            training = tune_planner(
-                base,
-                dataset,
-                out,
-                settings,
-                prompt=self.planner_prompt,
-                on_log=lambda log: tracker.advance(
-                    1, loss=log["loss"], total_steps=log["total_steps"]
-                ),
-                accelerate=self.config.runtime.accelerate,
-            )
-            result.update(
-                examples=training.examples, updates=training.steps, truncated=training.truncated
-            )
+        base = start or base_model(
+            self.config.planner, planner_texts(dataset), out.with_name("base")
+        )
+        train(self, base, dataset, out, settings)
+        self.planner_prompt.save(out)
         return out
 
-    def _base_model(self, sft_dataset: Path) -> Path | str:
-        settings = self.config.planner
-        if settings.base != "scratch":
-            return settings.base
-        return new_planner_base(sft_dataset, self.directory / "planners" / "base", settings.scratch)
+    def tune_agent(
+        self,
+        method: str,
+        dataset: Path | None,
+        settings: SftSettings | DpoSettings,
+        *,
+        start: Path | None = None,
+    ) -> Path:
+        """Trains an agent of this run, as `fine_tune` trains a planner.
+
+        Args:
+            method: ``sft`` or ``eto``: the stage and the agent's directory.
+            dataset: As there; an SFT set of agents has whole conversations.
+            settings: As there.
+            start: An agent to start from; None starts from the base model of `tuning`.
+        """
+        if dataset is None:
+            if start is None:
+                raise ValueError("there is neither a dataset nor an agent to fall back to")
+            return start
+        out = self.directory / "agents" / method
+        base = start or base_model(
+            self.tuning, agent_texts(dataset, self.config.agent.dialect), out.with_name("base")
+        )
+        self.free_agent()  # beside a model that plays, a GPU may have no room for one that learns
+        train(self, base, dataset, out, settings)
+        return out
 
     # -- tasks
 
