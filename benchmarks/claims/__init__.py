@@ -1,0 +1,1 @@
+"""The paper's claims, tested: ``python benchmarks/claims --help``; see README.md."""
