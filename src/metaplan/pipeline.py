@@ -12,7 +12,7 @@ from metaplan.evaluation import compare_agents, compare_planners
 from metaplan.exploration import dpo_dataset, eto_dataset, explore, rft_dataset, sample
 from metaplan.recipes import PromptedConfig, RunConfig
 from metaplan.reports import report, write_card
-from metaplan.runs import Run
+from metaplan.runs import Run, settle
 from metaplan.runs.faults import full_disk_named
 
 __all__ = ["STAGES", "TUNING_STAGES", "mpo", "optimize", "run_mpo", "run_tune", "tune"]
@@ -134,14 +134,15 @@ def run_mpo(
         ConfigError: The stage trains a planner, and the run compares none; or the run tunes an
             agent, which `run_tune` does.
     """
+    config = settle(config, Path(directory))
+    if config.tuning is not None:
+        raise ConfigError("this recipe trains an agent, not a planner: 'metaplan tune' does that")
+    if until not in STAGES[-2:] and not config.trains_planner:
+        raise ConfigError(
+            f"there is no '{until}' in this run: evaluate.methods names no trained planner "
+            f"(sft, rft, mpo)"
+        )
     with full_disk_named(directory), Run(config, directory, progress) as run:
-        if run.config.tuning is not None:
-            raise ConfigError(f"this run tunes an agent: metaplan tune --out {directory}")
-        if until not in STAGES[-2:] and not run.config.trains_planner:
-            raise ConfigError(
-                f"there is no '{until}' in this run: evaluate.methods names no trained planner "
-                f"(sft, rft, mpo)"
-            )
         for stage in mpo(run):
             if stage == until:
                 return
@@ -165,6 +166,12 @@ def run_tune(
     Raises:
         ConfigError: The recipe tunes no agent.
     """
+    config = settle(config, Path(directory))
+    if config.tuning is None:
+        raise ConfigError(
+            "this recipe trains no agent: it has no field 'tuning'. 'metaplan run' carries it out; "
+            "recipes that tune agents are household-agent and alfworld-agent"
+        )
     with full_disk_named(directory), Run(config, directory, progress) as run:
         for stage in tune(run):
             if stage == until:

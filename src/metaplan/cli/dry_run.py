@@ -32,7 +32,7 @@ def print_dry_run(config: RunConfig | None, out: Path) -> None:
     console.print(_work(planned, f"{config.name}: what would be done in {out}"))
     console.print(_costs(planned))
     working_b = max(stage.working_b for stage in planned.stages)
-    checkpoints = [f"Checkpoints take up to {_bytes(working_b)} more while a planner is trained."]
+    checkpoints = [f"Checkpoints take up to {_bytes(working_b)} more while a model is trained."]
     for note in (*planned.notes, *(checkpoints if working_b else ())):
         console.print(f"- {note}", markup=False, highlight=False)
 

@@ -20,7 +20,7 @@ from metaplan.cli.consoles import duration, results
 from metaplan.core import UserError
 from metaplan.episodes import EpisodeSummary, RunStatus
 from metaplan.models.served import Prices
-from metaplan.recipes import load_recipe
+from metaplan.recipes import RunConfig, load_recipe
 from metaplan.runs import read_status
 from metaplan.runs.costs import dollars, role_prices
 
@@ -73,12 +73,14 @@ def print_status(directory: Path) -> None:
 
 
 def _page(status: RunStatus, directory: Path) -> Group:
-    parts: list[RenderableType] = [_headline(status, directory), _stages(status)]
+    config = _config(directory)
+    verb = "tune" if config and config.tuning else "run"
+    parts: list[RenderableType] = [_headline(status, directory, verb), _stages(status)]
     if status.episodes:
         parts.append(_episodes(status))
         parts += [Text("\n").join(pace)] if (pace := list(_pace(status))) else []
     if status.tokens:
-        parts.append(_tokens(status, _prices(directory)))
+        parts.append(_tokens(status, role_prices(config) if config else {}))
     if status.slowest:
         parts.append(_slowest(status))
     if status.void:
@@ -86,21 +88,21 @@ def _page(status: RunStatus, directory: Path) -> Group:
     return Group(*[part for each in parts for part in (each, "")][:-1])
 
 
-def _prices(directory: Path) -> dict[str, Prices]:
-    """By role; none where the run's configuration can't be read."""
+def _config(directory: Path) -> RunConfig | None:
+    """The run's; None where it can't be read."""
     try:
-        return role_prices(load_recipe(directory / "config.yaml"))
+        return load_recipe(directory / "config.yaml")
     except UserError:
-        return {}
+        return None
 
 
-def _headline(status: RunStatus, directory: Path) -> Text:
+def _headline(status: RunStatus, directory: Path, verb: str) -> Text:
     line = Text(str(directory), style="bold")
     if status.running is not None:
         since = _clock(status.running.since)
         line.append(f": running ({status.running}) since {since}", "green")
     elif _is_unfinished(status):
-        command = f"metaplan run --out {directory}"
+        command = f"metaplan {verb} --out {directory}"
         line.append(f": not running, and not finished; to go on: {command}", "yellow")
     else:
         line.append(": not running; all that was begun is finished", "not bold")

@@ -217,14 +217,15 @@ def _by_people(run: Run, tasks: Mapping[str, Task]) -> list[Demonstration]:
         for task in tasks.values()
         for person in range(run.tuning.people)
     ]
-    alone = _play(run, [part for part in parts if part.origin != "other"], "demonstrations")
+    known = run.store.demonstrations()
+    alone = _play(run, [part for part in parts if part.origin != "other"], known, "demonstrations")
     donors: dict[str, list[_Donor]] = {}
     for shown in alone:
         if shown.seed_plan is not None:
             donor = _Donor(shown.trajectory.task.key, shown.person, shown.seed_plan)
             donors.setdefault(_wording(shown.trajectory.task), []).append(donor)
-    others = [part for part in parts if part.origin == "other"]
-    guided = _play(run, list(_with_donors(run, others, donors)), "demonstrations with a plan")
+    others = _with_donors(run, [part for part in parts if part.origin == "other"], donors)
+    guided = _play(run, list(others), known, "demonstrations with a plan")
     return sorted(alone + guided, key=lambda shown: (shown.trajectory.task.key, shown.person))
 
 
@@ -248,9 +249,12 @@ def _with_donors(
         yield _Part(part.task, part.person, "other", donor.plan)
 
 
-def _play(run: Run, parts: Sequence[_Part], label: str) -> list[Demonstration]:
-    """Has those played that the store lacks."""
-    known = run.store.demonstrations()
+_Known: TypeAlias = dict[tuple[str, int, str | None], ExpertTrajectory]
+"""What was demonstrated; see `RunStore.demonstrations`."""
+
+
+def _play(run: Run, parts: Sequence[_Part], known: _Known, label: str) -> list[Demonstration]:
+    """Has those played that are not known, which they are from then on."""
     missing = [part for part in parts if _key(part) not in known]
 
     async def play_all() -> None:
@@ -263,13 +267,13 @@ def _play(run: Run, parts: Sequence[_Part], label: str) -> list[Demonstration]:
                 )
                 found = found.model_copy(update={"plan": part.plan})
                 run.store.add_demonstration(part.person, found)
+                known[_key(part)] = found
                 tracker.advance()
 
             await for_each(missing, play, limit=run.config.runtime.concurrency)
 
     if missing:
         run.wait(play_all())
-        known = run.store.demonstrations()
     return [_demonstration(run, part, known[_key(part)]) for part in parts]
 
 

@@ -322,6 +322,13 @@ class RunConfig(Record):
         """Whether a method needs more than prompting."""
         return not _TRAINED.isdisjoint(self.evaluate.methods)
 
+    @property
+    def learner(self) -> tuple[Literal["planner", "tuning"], str] | None:
+        """What is trained: the field of the recipe, and the model that it starts from; or None."""
+        if self.tuning is not None:
+            return "tuning", self.tuning.base
+        return ("planner", self.planner.base) if self.trains_planner else None
+
 
 def changed_fields(old: RunConfig, new: RunConfig) -> list[str]:
     """Shaping fields in which two configurations differ, and extendable ones that shrank.

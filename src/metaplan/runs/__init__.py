@@ -1,7 +1,7 @@
 """Runs: a directory that holds one experiment whole, and what its stages share."""
 
 from metaplan.runs.dry_run import DryRun, PlannedStage, estimate_run
-from metaplan.runs.files import check_resumable, read_status, write_text
+from metaplan.runs.files import check_resumable, read_status, settle, write_text
 from metaplan.runs.run import Run
 from metaplan.runs.sampling import sample_plans
 from metaplan.runs.stopping import Interrupted
@@ -20,5 +20,6 @@ __all__ = [
     "in_order_of_choice",
     "read_status",
     "sample_plans",
+    "settle",
     "write_text",
 ]

@@ -13,10 +13,12 @@ from metaplan.core import DataError, MissingDependencyError, Task
 from metaplan.environments import Benchmark, get_benchmark
 from metaplan.episodes import EpisodeSummary
 from metaplan.recipes import RunConfig, changed_fields, load_recipe
-from metaplan.recipes.config import TaskSetConfig
+from metaplan.recipes.config import PlannerConfig, TaskSetConfig
+from metaplan.recipes.tuning import AgentTuningConfig
 from metaplan.runs.costs import ASSUMPTIONS, NOTHING, Effort, Sized, Tokens, scratch_parameters
 from metaplan.runs.files import read_status
 from metaplan.runs.lengths import CHARACTERS_PER_TOKEN, Lengths
+from metaplan.runs.models import agent_directory
 from metaplan.runs.tasks import chosen_tasks
 from metaplan.training import DpoSettings, SftSettings
 
@@ -31,7 +33,8 @@ class PlannedStage:
     """A stage's work; all but `done` are upper bounds of what is still to do.
 
     Attributes:
-        name: ``collect``, ``sft``, ``sample``, ``explore``, ``mpo``, ``rft``, ``evaluate``.
+        name: ``collect``, ``sft``, ``sample``, ``explore``, ``mpo``, ``rft``, ``evaluate``; of an
+            agent ``demonstrate``, ``sft``, ``failures``, ``eto``, ``evaluate``.
         tasks: That it is about.
         episodes: In all; 0 for a stage without any. Equal plans share theirs.
         done: Of these, what the run has.
@@ -116,6 +119,13 @@ class _TaskSet:
     tasks: list[Task]
 
 
+def _learner(settings: PlannerConfig | AgentTuningConfig) -> Sized:
+    """A model that is trained."""
+    if settings.base == "scratch":
+        return Sized(scratch_parameters(settings.scratch))
+    return Sized.at(settings.base)
+
+
 class _Estimate:
     """One run, looked at: what there is, and what each stage would add."""
 
@@ -136,14 +146,16 @@ class _Estimate:
     def stages(self) -> Iterator[PlannedStage]:
         """In the order of the pipeline; training only where a method needs it."""
         config, train = self._config, self._train
-        if config.trains_planner:
+        if config.tuning is not None:
+            yield from self._tune(config.tuning)
+        elif config.trains_planner:
             explored = min(train.count, config.explore.tasks or train.count)
             yield self._collect()
-            yield self._training("sft", config.sft, train.count)
+            yield self._plan_training("sft", config.sft, train.count)
             yield self._sample(explored)
             yield self._explore(explored)
-            yield self._training("mpo", config.dpo, explored)
-            yield self._training("rft", config.rft, explored)
+            yield self._plan_training("mpo", config.dpo, explored)
+            yield self._plan_training("rft", config.rft, explored)
         yield self._evaluate()
 
     def _task_set(self, wanted: TaskSetConfig) -> _TaskSet:
@@ -166,18 +178,19 @@ class _Estimate:
 
     @cached_property
     def _planner(self) -> Sized:
-        settings = self._config.planner
-        if settings.base == "scratch":
-            return Sized(scratch_parameters(settings.scratch))
-        return Sized.at(settings.base)
+        return _learner(self._config.planner)
 
     @cached_property
     def _agent(self) -> Sized | None:
         """None for the plan follower, which is no language model."""
-        settings = self._config.agent
+        settings, tuning = self._config.agent, self._config.tuning
+        if tuning is not None:
+            return _learner(tuning)
         if settings.served is not None:
             return Sized.served(settings.served)
-        return Sized.at(settings.path) if settings.path is not None else None
+        if settings.path is not None:
+            return Sized.at(str(agent_directory(settings.path)))
+        return None
 
     def _collect(self) -> PlannedStage:
         settings, lengths, tasks = self._config.collect, self._lengths, self._train.count
@@ -196,14 +209,48 @@ class _Estimate:
             disk_b=tasks * lengths.expert_steps * self._turn_b,
         )
 
-    def _training(
+    def _tune(self, tuning: AgentTuningConfig) -> Iterator[PlannedStage]:
+        """Demonstrations, and what the agent learns from them and from its failures."""
+        tasks, shown = self._train.count, self._train.count * tuning.people
+        steps = shown * self._lengths.expert_steps
+        yield (
+            PlannedStage(name="demonstrate", tasks=tasks, finished=True)
+            if self._finished("demonstrate")
+            else PlannedStage(
+                name="demonstrate",
+                tasks=tasks,
+                cpu_h=steps * self._benchmark.cpu_per_step_s / 3600,
+                disk_b=2 * steps * self._turn_b,  # in the database, and as a dataset
+            )
+        )
+        learner = _learner(tuning)
+        once = self._lengths.opening + self._lengths.expert_steps * self._lengths.growth
+        yield self._training("sft", tuning.sft, learner, shown, once)
+        if tuning.eto is not None:
+            played = min(tasks, tuning.eto_tasks or tasks)
+            limit = self._train.step_limit
+            yield self._played("failures", played, played, limit=limit)
+            failed = self._lengths.opening + limit * self._lengths.growth
+            yield self._training("eto", tuning.eto, learner, played, (once + failed) / 2)
+
+    def _plan_training(
         self, method: str, settings: SftSettings | DpoSettings, examples: int
+    ) -> PlannedStage:
+        tokens = self._lengths.planning + self._lengths.plan
+        return self._training(method, settings, self._planner, examples, tokens)
+
+    def _training(
+        self,
+        method: str,
+        settings: SftSettings | DpoSettings,
+        learner: Sized,
+        examples: int,
+        tokens: float,
     ) -> PlannedStage:
         if self._finished(method):
             return PlannedStage(name=method, tasks=examples, finished=True)
-        tokens = self._lengths.planning + self._lengths.plan
-        effort = self._planner.train(settings, examples, tokens)
-        kept, working = self._planner.files_b(settings)
+        effort = learner.train(settings, examples, tokens)
+        kept, working = learner.files_b(settings)
         return PlannedStage(
             name=method,
             tasks=examples,
@@ -245,7 +292,8 @@ class _Estimate:
         config, tasks = self._config, sum(test.count for test in self._tests)
         methods = config.evaluate.methods
         limit = sum(test.count * test.step_limit for test in self._tests) / tasks
-        each = len(methods) * config.evaluate.episodes_per_task
+        agents = 2 if config.tuning is not None and config.tuning.eto is not None else 1
+        each = agents * len(methods) * config.evaluate.episodes_per_task
         played = self._played("evaluate", tasks, tasks * each, limit=limit)
         if not played.missing:
             return played

@@ -31,15 +31,16 @@ _TOKENS = 16  # some servers refuse fewer
 
 
 def model_checks(config: RunConfig) -> Iterator[Check]:
-    """One for every model and URL that is named, which asks for a few tokens; and the planner's."""
+    """One for every model and URL that is named, which asks for a few tokens; and what is trained."""
     asked: dict[tuple[str, str, str], tuple[str, ServedSettings, str]] = {}
     for role, settings in _served(config).items():
         for url in settings.urls:
             asked.setdefault((settings.model, url, settings.api_key_env), (role, settings, url))
     for role, settings, url in asked.values():
         yield Check(role, partial(_endpoint, role, settings, url), _ANSWER_S + _REST_S)
-    if config.trains_planner and config.planner.base != "scratch":
-        yield Check("planner", partial(_weights, config.planner.base))
+    role, base = config.learner or ("planner", "scratch")
+    if base != "scratch":
+        yield Check(role, partial(_weights, role, base))
 
 
 def _served(config: RunConfig) -> dict[str, ServedSettings]:
@@ -55,14 +56,19 @@ def _served(config: RunConfig) -> dict[str, ServedSettings]:
     return {role: settings for role, settings in asked.items() if settings is not None}
 
 
-def _weights(base: str) -> Iterator[Finding]:
-    """Whether the planner's weights are here, or known to be fetched."""
+def _weights(role: str, base: str) -> Iterator[Finding]:
+    """Whether the weights to start from are here, or known to be fetched.
+
+    Args:
+        role: Field of the recipe that names them: ``planner`` or ``tuning``.
+        base: A directory, or a name.
+    """
     if Path(base).is_dir():
         if (Path(base) / "config.json").exists():
-            yield Finding.fine("planner", f"{base} is here")
+            yield Finding.fine(role, f"{base} is here")
         else:
             fact = f"{base} holds no model (no config.json)"
-            yield Finding.trouble("planner", fact, "another directory in planner.base")
+            yield Finding.trouble(role, fact, f"another directory in {role}.base")
         return
     try:
         from huggingface_hub import try_to_load_from_cache
@@ -73,13 +79,13 @@ def _weights(base: str) -> Iterator[Finding]:
         cached = try_to_load_from_cache(base, "config.json")
     except HFValidationError:
         fact = f"{base} is no directory, and no name of a model on huggingface.co"
-        yield Finding.trouble("planner", fact, "put planner.base right")
+        yield Finding.trouble(role, fact, f"put {role}.base right")
         return
     if isinstance(cached, str):
-        yield Finding.fine("planner", f"{base} is in the cache of huggingface_hub")
+        yield Finding.fine(role, f"{base} is in the cache of huggingface_hub")
     else:
         yield Finding.trouble(
-            "planner",
+            role,
             f"{base} is not here yet: it will be fetched from huggingface.co",
             f"hf download {base}; where its licence has to be accepted, hf auth login first",
             needed=False,

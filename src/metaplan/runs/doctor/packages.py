@@ -51,11 +51,11 @@ def package_checks(config: RunConfig | None) -> Iterator[Check]:
 def _extras_of(config: RunConfig) -> set[str]:
     """Extras that a run can't do without."""
     needs = get_benchmark(config.benchmark).needs
-    trains = config.trains_planner or config.agent.model == "local"
+    learns = config.learner is not None or config.agent.model == "local"
     return {
         "report",
         *({needs[1]} if needs else ()),
-        *({"train"} if trains else ()),
+        *({"train"} if learns else ()),
         *({"ray"} if config.runtime.executor == "ray" else ()),
     }
 
@@ -186,12 +186,12 @@ def _torch(config: RunConfig | None) -> Iterator[Finding]:
             "with a GPU, look at nvidia-smi and CUDA_VISIBLE_DEVICES; without one that is fine",
             needed=False,
         )
-    base = config.planner.base if config and config.trains_planner else "scratch"
+    role, base = (config and config.learner) or ("planner", "scratch")
     size = None if base == "scratch" else Sized.at(base).parameters
     if size and size > _GPU_PARAMETERS:
         yield Finding.trouble(
             "torch",
-            f"CPU only, and the planner {base} has {size / 1e9:.1f} billion parameters",
+            f"CPU only, and {role}.base {base} has {size / 1e9:.1f} billion parameters",
             "train it on a machine with a GPU: the run directory can be moved",
         )
     elif not cuda:
