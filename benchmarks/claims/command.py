@@ -75,7 +75,7 @@ def _study_file(benchmark: str) -> Path:
     Raises:
         ConfigError: There is no such study.
     """
-    own = Path(__file__).with_name(f"{benchmark}.yaml")
+    own = Path(__file__).parent / f"{benchmark}.yaml"
     path = own if own.is_file() else Path(benchmark)
     if not path.is_file():
         raise ConfigError(f"there is no study {benchmark}: give household, alfworld or a YAML file")

@@ -125,7 +125,7 @@ def load_study(
     Raises:
         ConfigError: A field is wrong; the message names the file and the field.
     """
-    data = yaml.safe_load(path.read_text("utf-8"))
+    data = _read(path)
     quick = data.pop("quick", {})
     if workload == "quick":
         settings = data.get("settings", {}) | quick.get("settings", {})
@@ -149,6 +149,16 @@ def load_study(
     if not own <= set(plan.curves.counts):
         raise ConfigError(f"{path}: curves.counts must have the recipe's own M and N, {own}")
     return Study(out=out, workload=workload, plan=plan, config=config, agents=playing)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"can't read {path}: {error}") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} must be a mapping of field names to values")
+    return data
 
 
 def _agents(named: Mapping[str, str], own: AgentConfig) -> dict[str, AgentConfig]:

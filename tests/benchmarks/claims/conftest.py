@@ -18,9 +18,9 @@ quick:
 """
 
 
-@pytest.fixture
-def study_file(tmp_path: Path, tiny_recipe: Path) -> Path:
+@pytest.fixture(scope="session")
+def tiny_study(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Path) -> Path:
     """A study of the tests' tiny recipe: 3 seen and 3 unseen tasks, M = 3, N = 2."""
-    path = tmp_path / "tiny-study.yaml"
+    path = tmp_path_factory.mktemp("study") / "tiny-study.yaml"
     path.write_text(TINY_STUDY.format(recipe=tiny_recipe), "utf-8")
     return path
