@@ -65,7 +65,8 @@ def wrong_place(task: Task, seeds: Seeds) -> MetaPlan | None:
         return None
     kinds = set(re.findall(r"an? (\w+) \d+", room)) - {named[1]}
     other = random.Random(room).choice(sorted(kinds))
-    return MetaPlan(steps=tuple(step.replace(named[1], other) for step in plan.steps))
+    place = re.compile(rf"\b{named[1]}\b")  # a desk is no desklamp
+    return MetaPlan(steps=tuple(place.sub(other, step) for step in plan.steps))
 
 
 def missing_step(task: Task, seeds: Seeds) -> MetaPlan | None:
