@@ -114,22 +114,23 @@ class PackedEngine:
             active = _Active(row, extent, list(row.prompt[len(extent.tokens) :]))
             if len(active.pending) > 1:
                 computed_now.add(row.prompt)
-            self._arena.remember(row.prompt, extent)
             self._active.append(active)
 
     def _extent(self, row: Row) -> Extent | None:
         """Room for a row, with the keys and values of as much of its prompt as is known."""
         needed = len(row.prompt) + row.sampling.max_tokens
         mine = self._arena.resume(row.session)
-        known = mine or self._arena.same_opening(row.prompt)
+        known = mine or self._arena.opened(row.prompt)
         # The last token is computed in any case: the answer begins with its logits.
         shared = min(common_prefix(known.tokens, row.prompt), len(row.prompt) - 1) if known else 0
         if mine and mine.size >= needed:
             del mine.tokens[shared:]
             return mine
         extent = self._arena.take(needed)
-        if extent and known and (mine or self._arena.same_opening(row.prompt) is known):
+        if extent and known and (mine or self._arena.opened(row.prompt) is known):
             self._model.copy(known, extent, shared)
         if mine:
             self._arena.free(mine)
+        elif extent:
+            self._arena.open(extent, row.prompt)
         return extent

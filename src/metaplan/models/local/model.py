@@ -11,6 +11,7 @@ from pathlib import Path
 
 from metaplan.core import ContextLimitError, ModelFault, seed_from
 from metaplan.models.contract import Completion, Message, Sampling
+from metaplan.models.local.chat import ChatTokens
 from metaplan.models.local.engine import PackedEngine
 from metaplan.models.local.loading import end_tokens, load, weights_digest
 from metaplan.models.local.packed import CannotPackError, PackedModel
@@ -59,6 +60,7 @@ class LocalModel:
         path = Path(path)
         self._weights = weights_digest(path)
         self._model, self._tokenizer = load(path, device)
+        self._chat = ChatTokens(self._tokenizer)
         self._context = int(self._model.config.get_text_config().max_position_embeddings)
         self._name = name or path.resolve().name
         self._engine = self._make_engine(max_batch, cache_bytes)
@@ -99,7 +101,7 @@ class LocalModel:
         With a seed, the i-th completion depends on messages, sampling, seed and i alone. A request
         whose coroutine is cancelled is dropped.
         """
-        prompt = tuple(self.prompt_tokens(messages))
+        prompt = tuple(self._chat.prompt(messages, session))
         if len(prompt) + sampling.max_tokens > self._context:
             raise ContextLimitError(
                 f"{len(prompt)} prompt tokens and max_tokens {sampling.max_tokens} exceed the "
@@ -124,14 +126,7 @@ class LocalModel:
 
     def prompt_tokens(self, messages: Sequence[Message]) -> list[int]:
         """The token ids that the model reads for a chat: those that training showed it."""
-        goes_on = messages[-1]["role"] == "assistant"
-        tokens: list[int] = self._tokenizer.apply_chat_template(
-            list(messages),
-            add_generation_prompt=not goes_on,
-            continue_final_message=goes_on,
-            return_dict=False,
-        )
-        return tokens
+        return self._chat.prompt(messages)
 
     async def close(self) -> None:
         """Ends the worker thread once the requests already made are answered."""

@@ -7,9 +7,9 @@ are between calls; it does not depend on what else is computed with it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from metaplan.models.local.attention import Step, register
 from metaplan.models.local.cache import Extent
 
 if TYPE_CHECKING:
@@ -17,20 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["CannotPackError", "PackedModel"]
 
-_ATTENTION = "metaplan_packed"
+# Two short conversations by which a model's code is tried: token ids, modulo the vocabulary.
 _TRIAL = ((1, 2, 3, 5, 8, 13, 21), (1, 2, 3, 4, 6))
+# Rotary angles that follow the length of what is computed change keys that are already kept.
+_ROPE_BY_LENGTH = ("dynamic", "longrope")
 
 
 class CannotPackError(Exception):
     """This kind of model can't be computed so."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """A conversation in the sequence: its places are `length` ones from `start` on."""
-
-    start: int
-    length: int
 
 
 class PackedModel:
@@ -40,21 +34,26 @@ class PackedModel:
         model: A causal language model whose layers all attend to all that came before.
         context: Most tokens of one conversation.
         memory_bytes: For keys and values of all conversations.
+        batched: See `Step`; by default where the model is not on a CPU.
 
     Raises:
         CannotPackError: The model is of another kind, one conversation would not fit the memory,
-            or its logits are not those of the model itself. The model is as before then.
+            or, on trial, its logits are not those of the model itself. The model is as before then.
     """
 
-    def __init__(self, model: Any, *, context: int, memory_bytes: int) -> None:
+    def __init__(
+        self, model: Any, *, context: int, memory_bytes: int, batched: bool | None = None
+    ) -> None:
+        if any(getattr(part, "rope_type", None) in _ROPE_BY_LENGTH for part in model.modules()):
+            raise CannotPackError("its rotary angles depend on the length")
         expected, layers = _reference(model)
-        before = model.config._attn_implementation
         self._model = model
+        self._batched = model.device.type != "cpu" if batched is None else batched
         self._keys, self._values = _storage(layers, context, memory_bytes)
-        _register()
-        model.set_attn_implementation(_ATTENTION)
+        before = model.config._attn_implementation
+        model.set_attn_implementation(register())
         try:
-            self._check(expected)
+            self._try(expected)
         except Exception as error:  # a model's code may refuse in any way
             model.set_attn_implementation(before)
             raise CannotPackError(f"{type(error).__name__}: {error}") from error
@@ -72,27 +71,23 @@ class PackedModel:
         """
         import torch
 
-        tokens: list[int] = []
-        positions: list[int] = []
-        places: list[int] = []
-        parts: list[_Part] = []
         for extent, new in news:
-            known = len(extent.tokens)
-            length = known + len(new)
-            parts.append(_Part(extent.start, length))
-            tokens += new
-            positions += range(known, length)
-            places += range(extent.start + known, extent.start + length)
             extent.tokens += new
-        sizes = [len(new) for _, new in news]
-        device = self._model.device
+        step = Step(
+            self._keys,
+            self._values,
+            [extent for extent, _ in news],
+            [len(new) for _, new in news],
+            batched=self._batched,
+        )
+        tokens = torch.tensor([[token for _, new in news for token in new]])
         with torch.inference_mode():
             output = self._model(
-                input_ids=torch.tensor([tokens], device=device),
-                position_ids=torch.tensor([positions], device=device),
+                input_ids=tokens.to(self._model.device),
+                position_ids=step.positions.unsqueeze(0),
                 use_cache=False,
-                logits_to_keep=torch.tensor(sizes, device=device).cumsum(0) - 1,
-                packed=_Step(self, parts, sizes, torch.tensor(places, device=device)),
+                logits_to_keep=step.last,
+                packed=step,
             )
             logits: torch.Tensor = output.logits[0].float()
             return logits
@@ -104,108 +99,41 @@ class PackedModel:
             store[:, :, to.start : to.start + tokens] = kept
         to.tokens[:] = source.tokens[:tokens]
 
-    def store(
-        self, layer: int, places: torch.Tensor, key: torch.Tensor, value: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Puts new keys and values into their places; returns those of all places of the layer."""
-        keys, values = self._keys[layer], self._values[layer]
-        keys.index_copy_(2, places, key)
-        values.index_copy_(2, places, value)
-        return keys, values
-
-    def _check(self, expected: Sequence[torch.Tensor]) -> None:
+    def _try(self, expected: Sequence[torch.Tensor]) -> None:
         """Compares with the model itself: two conversations at once, then one that goes on."""
         import torch
 
-        longer, shorter = (list(tokens) for tokens in _TRIAL)
+        longer, shorter = _trial(self._model)
         one, other = Extent(0, len(longer)), Extent(len(longer), len(shorter))
-        computed = self.compute([(one, longer[:-2]), (other, shorter)])[1:]
-        found = [self.compute([(one, longer[-2:])])[0], computed[0]]
-        bound = 1e-4 if found[0].dtype == self._model.dtype else 3e-2
-        for ours, theirs in zip(found, expected, strict=True):
-            scale = float(theirs.abs().max())
-            if not torch.allclose(ours, theirs, rtol=0, atol=bound * scale):
+        of_shorter = self.compute([(one, longer[:-3]), (other, shorter)])[1]
+        self.compute([(one, longer[-3:-1])])
+        of_longer = self.compute([(one, longer[-1:])])[0]
+        bound = 1e-4 if self._model.dtype in {torch.float32, torch.float64} else 3e-2
+        for ours, theirs in zip((of_longer, of_shorter), expected, strict=True):
+            if float((ours - theirs).abs().max()) > bound * float(theirs.abs().max()):
                 raise ValueError("its logits differ from those of the model itself")
 
 
-@dataclass(frozen=True, eq=False)
-class _Step:
-    """One call of `PackedModel.compute`, handed through the model to its attention function."""
-
-    model: PackedModel
-    parts: Sequence[_Part]
-    sizes: list[int]
-    places: torch.Tensor
-
-
-def _attention(
-    module: Any,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: Any,
-    *,
-    packed: _Step,
-    scaling: float | None = None,
-    **others: Any,
-) -> tuple[torch.Tensor, None]:
-    """What transformers calls in every layer; a token sees its own conversation up to itself.
-
-    Shapes: 1 by heads by new tokens by head size; the result is 1 by new tokens by heads by head
-    size.
-    """
-    import torch
-    from torch.nn.functional import scaled_dot_product_attention
-
-    changes = [name for name in _CHANGES_ATTENTION if others.get(name) is not None]
-    if attention_mask is not None or changes:
-        raise ValueError(f"attention with {changes or 'a mask'} is not supported")
-    keys, values = packed.model.store(module.layer_idx, packed.places, key, value)
-    outputs = []
-    for part, own in zip(packed.parts, torch.split(query, packed.sizes, dim=2), strict=True):
-        new, end = own.shape[2], part.start + part.length
-        mask = None
-        if 1 < new < part.length:
-            mask = torch.ones(new, part.length, dtype=torch.bool, device=query.device)
-            mask = mask.tril(part.length - new)
-        outputs.append(
-            scaled_dot_product_attention(
-                own,
-                keys[:, :, part.start : end],
-                values[:, :, part.start : end],
-                attn_mask=mask,
-                is_causal=1 < new == part.length,
-                scale=scaling,
-                enable_gqa=query.shape[1] != key.shape[1],
-            )
-        )
-    return torch.cat(outputs, dim=2).transpose(1, 2), None
-
-
-_CHANGES_ATTENTION = ("sliding_window", "softcap", "s_aux", "position_bias")
-
-
-def _register() -> None:
-    from transformers import AttentionInterface
-
-    AttentionInterface.register(_ATTENTION, _attention)
+def _trial(model: Any) -> list[list[int]]:
+    words = model.config.get_text_config().vocab_size
+    return [[token % words for token in tokens] for tokens in _TRIAL]
 
 
 def _reference(model: Any) -> tuple[list[torch.Tensor], list[Any]]:
-    """The model's own logits of the trial, and its cache's layers, for their shapes."""
+    """The model's own last logits of the trial, and its cache's layers, for their shapes."""
     import torch
     from transformers.cache_utils import DynamicCache, DynamicLayer
 
     found = []
+    cache: Any = None
     with torch.inference_mode():
-        for tokens in _TRIAL:
+        for tokens in _trial(model):
             ids = torch.tensor([tokens], device=model.device)
             output = model(input_ids=ids, use_cache=True)
             found.append(output.logits[0, -1].float())
-    cache: Any = getattr(output, "past_key_values", None)
-    if type(cache) is not DynamicCache or any(
-        type(one) is not DynamicLayer for one in cache.layers
-    ):
+            cache = getattr(output, "past_key_values", None)
+    kinds = {type(layer) for layer in getattr(cache, "layers", ())}
+    if type(cache) is not DynamicCache or kinds != {DynamicLayer}:
         raise CannotPackError("some layers don't keep keys and values of all tokens")
     return found, cache.layers
 
@@ -219,12 +147,11 @@ def _storage(
     examples = [tensor for layer in layers for tensor in (layer.keys, layer.values)]
     token_bytes = sum(one[0, :, 0].numel() * one.element_size() for one in examples)
     places = memory_bytes // token_bytes
-    if places < context:
-        raise CannotPackError(f"the context takes {context * token_bytes} bytes")
+    if places < max(context, sum(map(len, _TRIAL))):
+        raise CannotPackError(f"a whole context takes {context * token_bytes} bytes")
 
     def room(like: torch.Tensor) -> torch.Tensor:
-        return torch.empty(
-            (1, like.shape[1], places, like.shape[3]), dtype=like.dtype, device=like.device
-        )
+        shape = (1, like.shape[1], places, like.shape[3])
+        return torch.empty(shape, dtype=like.dtype, device=like.device)
 
     return [room(layer.keys) for layer in layers], [room(layer.values) for layer in layers]
