@@ -39,6 +39,32 @@ dpo: {epochs: 1, batch_size: 4, per_device_batch_size: 4, learning_rate: 1.0e-4,
 runtime: {workers: 1, concurrency: 8}
 """
 
+TINY_TUNING = """\
+name: tiny
+benchmark: household
+tasks:
+  train: {task_set: train, count: 12}
+  evaluate:
+    seen: {task_set: seen, count: 2}
+agent: {model: tuned, profile: compact, max_tokens: 24, max_batch: 8}
+tuning:
+  scratch: {hidden_size: 32, layers: 1, heads: 1, intermediate_size: 32, context: 2048}
+  sft: {epochs: 2, batch_size: 4, per_device_batch_size: 4, learning_rate: 3.0e-3, max_length: 1024}
+  eto: {epochs: 1, batch_size: 1, per_device_batch_size: 1, learning_rate: 1.0e-4, max_length: 1024}
+  eto_tasks: 3
+explore: {temperature: 1.0}
+evaluate: {methods: [none]}
+runtime: {workers: 1, concurrency: 8}
+"""
+
+
+@pytest.fixture(scope="session")
+def tuning_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recipe that trains an agent, which learns little in some seconds."""
+    path = tmp_path_factory.mktemp("recipe") / "tuning.yaml"
+    path.write_text(TINY_TUNING, "utf-8")
+    return path
+
 
 @pytest.fixture(scope="session")
 def tiny_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:

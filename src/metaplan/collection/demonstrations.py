@@ -94,11 +94,11 @@ def _counts(solved: Sequence[Demonstration]) -> dict[str, int]:
     origins = [shown.origin for shown in solved]
     return {
         "demonstrations": len(solved),
-        "without_a_plan": origins.count("none"),
-        "with_their_own": origins.count("own"),
-        "with_another's": origins.count("other"),
+        "without_plan": origins.count("none"),
+        "with_own_plan": origins.count("own"),
+        "with_other_plan": origins.count("other"),
         "steps": len(steps),
-        "thoughts_from_template": sum(not step.thought.strip() for step in steps),
+        "template_thoughts": sum(not step.thought.strip() for step in steps),
     }
 
 

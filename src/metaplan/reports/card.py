@@ -121,9 +121,9 @@ def _data(run: Run) -> str:
         "",
         *(f"- {key.replace('_', ' ')}: {value}" for key, value in facts.items()),
         "",
-        "With their own plan: the rule's summary of the very trajectory. With another's: that of "
-        "another training task of the same wording, which the expert was shown as well. Thoughts "
-        "are the expert's own, or a template's where it has none.",
+        "The own plan is the rule's summary of the very trajectory; the other one that of another "
+        "training task of the same wording, which the expert was shown as well. Thoughts are the "
+        "expert's own, or from a template where it has none.",
     ]
     return "\n".join(lines)
 

@@ -31,7 +31,7 @@ _TOKENS = 16  # some servers refuse fewer
 
 
 def model_checks(config: RunConfig) -> Iterator[Check]:
-    """One for every model and URL that is named, which asks for a few tokens; and what is trained."""
+    """One for every model and URL, which asks for a few tokens; and one for what is trained."""
     asked: dict[tuple[str, str, str], tuple[str, ServedSettings, str]] = {}
     for role, settings in _served(config).items():
         for url in settings.urls:

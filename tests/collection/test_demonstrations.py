@@ -1,0 +1,207 @@
+"""Demonstrations: which plans go with them, and what is kept when they are interrupted."""
+
+import json
+import signal
+import sqlite3
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from metaplan import load_recipe
+from metaplan.collection import agent_dataset, demonstrate
+from metaplan.core import ConfigError, UserError
+from metaplan.environments import get_benchmark
+from metaplan.episodes import SilentProgress
+from metaplan.planners import read_jsonl, write_jsonl
+from metaplan.runs import Run
+
+HOUSEHOLD = get_benchmark("household")
+
+
+class Heard(SilentProgress):
+    def __init__(self):
+        self.said, self.tracked = [], []
+
+    def say(self, text):
+        self.said.append(text)
+
+    def track(self, label, total, done=0):
+        self.tracked.append((label, total, done))
+        return super().track(label, total, done)
+
+
+def shown(recipe, directory, *settings, progress=None):
+    with Run(load_recipe(recipe, settings), directory, progress) as run:
+        return demonstrate(run)
+
+
+def lines(recipe, directory, *settings):
+    with Run(load_recipe(recipe, settings), directory) as run:
+        return [line for _, line in read_jsonl(agent_dataset(run, demonstrate(run)))]
+
+
+def wording(task):
+    return task.instruction.splitlines()[-1]
+
+
+def test_alone_a_person_learns_no_plan_from_anybody(tuning_recipe, tmp_path):
+    found = shown(tuning_recipe, tmp_path, "tuning.plans={none: 1, own: 0, other: 0}")
+    assert [one.trajectory.task.key for one in found] == sorted(
+        {o.trajectory.task.key for o in found}
+    )
+    assert len(found) == 12
+    for one in found:
+        assert (one.plan, one.origin, one.trajectory.plan) == (None, "none", None)
+        assert one.seed_plan == HOUSEHOLD.summarise(one.trajectory)
+        assert all(step.thought for step in one.trajectory.steps)
+
+
+def test_an_own_plan_is_the_summary_of_what_the_person_did_without_it(tuning_recipe, tmp_path):
+    alone = shown(tuning_recipe, tmp_path / "none", "tuning.plans={none: 1, own: 0, other: 0}")
+    found = shown(tuning_recipe, tmp_path / "own", "tuning.plans={none: 0, own: 1, other: 0}")
+    assert [one.trajectory for one in found] == [one.trajectory for one in alone]
+    assert all(one.plan == HOUSEHOLD.summarise(one.trajectory) for one in found)
+    assert {one.origin for one in found} == {"own"}
+
+
+def test_another_s_plan_is_of_a_task_of_the_same_wording_and_the_person_is_shown_it(
+    tuning_recipe, tmp_path
+):
+    settings = (
+        "tasks.train.count=60",
+        "tuning.people=2",
+        "tuning.plans={none: 1, own: 0, other: 1}",
+    )
+    found = shown(tuning_recipe, tmp_path, *settings)
+    guided = [one for one in found if one.origin == "other"]
+    assert len(guided) >= 3
+    for one in guided:
+        assert one.trajectory.plan == one.plan
+        donors = [
+            other
+            for other in found
+            if other.seed_plan == one.plan and other.trajectory.plan is None
+        ]
+        assert any(
+            wording(donor.trajectory.task) == wording(one.trajectory.task)
+            and donor.trajectory.task.key != one.trajectory.task.key
+            for donor in donors
+        )
+    origins = Counter(one.origin for one in found)
+    assert origins["none"] > 20  # half, but for those whose wording nobody shares
+    assert sum(origins.values()) == 120
+
+
+def test_shares_are_kept_over_many_demonstrations(tuning_recipe, tmp_path):
+    found = shown(
+        tuning_recipe, tmp_path, "tuning.people=8", "tuning.plans={none: 3, own: 1, other: 0}"
+    )
+    share = sum(one.origin == "none" for one in found) / len(found)
+    assert 0.6 < share < 0.9
+    assert len({tuple(one.trajectory.steps) for one in found}) > 24  # people differ
+
+
+def test_lines_say_what_was_shown_and_are_conversations(tuning_recipe, tmp_path):
+    for line in lines(tuning_recipe, tmp_path, "tuning.people=2"):
+        roles = [message["role"] for message in line["messages"]]
+        assert roles == ["user", "assistant"] * (len(roles) // 2)
+        first = line["messages"][0]["content"]
+        assert ("Step 1:" in first) == (line["plan_key"] is not None)
+        assert (line["plan_key"] is None) == (line["plan_origin"] == "none")
+        if line["plan_origin"] == "own":
+            assert line["seed_plan"] in first
+
+
+def test_more_people_and_tasks_leave_the_others_as_they_are(tuning_recipe, tmp_path):
+    before = lines(tuning_recipe, tmp_path, "tuning.plans={none: 1, own: 1, other: 0}")
+    heard = Heard()
+    grown = ("tuning.plans={none: 1, own: 1, other: 0}", "tuning.people=2", "tasks.train.count=18")
+    shown(tuning_recipe, tmp_path, *grown, progress=heard)
+    assert ("demonstrations", 36, 12) in heard.tracked
+    after = lines(tuning_recipe, tmp_path, *grown)
+    assert [line for line in after if line in before] == before
+    heard = Heard()
+    shown(tuning_recipe, tmp_path, *grown, progress=heard)
+    assert heard.tracked == []
+
+
+def test_killed_at_any_moment_nothing_is_played_twice_and_the_dataset_is_the_same(
+    tuning_recipe, tmp_path, metaplan_command
+):
+    settings = ("tasks.train.count=20", "tuning.people=5")
+    whole = lines(tuning_recipe, tmp_path / "whole", *settings)
+    killed = tmp_path / "killed"
+    command = metaplan_command.command(
+        "tune", tuning_recipe, "--out", killed, "--until", "demonstrate",
+        *(part for setting in settings for part in ("--set", setting)),
+    )  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while played(killed) < 20:
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = played(killed)
+    assert 20 <= kept < 100
+    heard = Heard()
+    shown(tuning_recipe, killed, *settings, progress=heard)
+    done = sum(done for label, _, done in heard.tracked if label.startswith("demonstrations"))
+    assert done == kept
+    assert lines(tuning_recipe, killed, *settings) == whole
+
+
+def played(directory: Path) -> int:
+    path = directory / "run.db"
+    if not path.exists():
+        return 0
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+    try:
+        return connection.execute("SELECT COUNT(*) FROM demonstrations").fetchone()[0]
+    except sqlite3.OperationalError:  # not there yet
+        return 0
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def own_trajectories(tuning_recipe, tmp_path) -> Path:
+    """A file of trajectories without thoughts, of which one is unsolved."""
+    found = shown(tuning_recipe, tmp_path / "source", "tuning.plans={none: 1, own: 0, other: 0}")
+    records = []
+    for one in found:
+        record = json.loads(one.trajectory.model_dump_json())
+        for step in record["steps"]:
+            step["thought"] = ""
+        records.append(record)
+    records[0]["success"] = False
+    return write_jsonl(tmp_path / "own.jsonl", records)
+
+
+def test_trajectories_of_one_s_own_are_learned_with_thoughts_from_a_template(
+    tuning_recipe, tmp_path, own_trajectories
+):
+    heard = Heard()
+    settings = [f"collect.trajectories={own_trajectories}"]
+    found = shown(tuning_recipe, tmp_path / "run", *settings, progress=heard)
+    assert len(found) == 11
+    assert {one.origin for one in found} == {"none", "own"}
+    assert any("can't be shown plans" in text for text in heard.said)
+    (said,) = [text for text in heard.said if text.startswith("demonstrate:")]
+    steps = sum(len(one.trajectory.steps) for one in found)
+    assert f"{steps} steps, {steps} template thoughts, 1 unsolved" in said
+    for line in lines(tuning_recipe, tmp_path / "run", *settings):
+        assert line["messages"][1]["content"].startswith("Thought: I need to go to")
+    with pytest.raises(ConfigError, match=r"tuning\.people is 2, but .* read from a file: set 1"):
+        shown(tuning_recipe, tmp_path / "two", *settings, "tuning.people=2")
+
+
+def test_where_nothing_was_solved_there_is_nothing_to_learn(
+    tuning_recipe, tmp_path, own_trajectories
+):
+    records = [record | {"success": False} for _, record in read_jsonl(own_trajectories)]
+    write_jsonl(own_trajectories, records)
+    with pytest.raises(UserError, match="of 12 tasks the expert solved none"):
+        shown(tuning_recipe, tmp_path / "run", f"collect.trajectories={own_trajectories}")
