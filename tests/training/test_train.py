@@ -110,6 +110,28 @@ def test_accumulated_batches_train_like_one_batch(sft, tiny_model, sft_data, tmp
     assert [entry["loss"] for entry in result.curve] == pytest.approx(whole, rel=1e-2)
 
 
+def test_forward_passes_by_length_pad_less_and_show_each_example_once_an_epoch(
+    tiny_model, sft_data, tmp_path
+):
+    lines = [json.loads(line) for line in sft_data.read_text().splitlines()]
+    for at, line in enumerate(lines):
+        line["completion"][0]["content"] += " Take the mug." * (at % 8)
+    data = tmp_path / "data.jsonl"
+    data.write_text("\n".join(map(json.dumps, lines)))
+    settings = SFT.model_copy(update={"epochs": 2, "per_device_batch_size": 2})
+    by_length = settings.model_copy(update={"batching": "by_length"})
+    curves = [
+        train_sft(tiny_model, data, tmp_path / name, each).curve
+        for name, each in (
+            ("random", settings),
+            ("first", by_length),
+            ("other", by_length.model_copy(update={"seed": 2})),
+        )
+    ]
+    assert len({curve[-1]["num_tokens"] for curve in curves}) == 1
+    assert len({curve[0]["loss"] for curve in curves}) == 3
+
+
 def test_loss_is_on_the_completion_alone(tiny_model, sft_data, tmp_path):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -169,6 +191,57 @@ def test_dpo_raises_the_margin_over_the_starting_model(sft, dpo_data, tmp_path):
     assert {"logps/chosen", "logps/rejected", "rewards/accuracies"} <= last.keys()
     assert [entry["step"] for entry in logged] == [1, 2, 3, 4]
     assert {entry["total_steps"] for entry in logged} == {4}
+
+
+def test_dpo_of_episodes_compares_what_was_said_and_not_what_was_observed(
+    sft, episodes_data, tmp_path
+):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    good, bad = (json.loads(line)["messages"] for line in episodes_data.read_text().split("\n")[:2])
+    pair = {"prompt": good[:1], "chosen": good[1:], "rejected": bad[1:4]}
+    data = tmp_path / "pair.jsonl"
+    data.write_text(json.dumps(pair))
+    settings = DPO.model_copy(
+        update={"batch_size": 1, "per_device_batch_size": 1, "epochs": 2, "warmup_ratio": 0.0}
+    )
+    result = train_dpo(sft.model, data, tmp_path / "dpo", settings)
+
+    # One update by hand.
+    tokenizer = AutoTokenizer.from_pretrained(sft.model)
+    model = AutoModelForCausalLM.from_pretrained(sft.model)
+    end = tokenizer.eos_token_id
+
+    def log_probability(field):
+        ids = tokenizer.apply_chat_template(pair["prompt"] + pair[field], return_dict=False)
+        speaker, said = None, []
+        for at, token in enumerate(ids):
+            if speaker == "assistant":
+                said.append(at)
+            speaker = {"<|assistant|>": "assistant", "<|user|>": "user"}.get(
+                tokenizer.decode([token]), None if token == end else speaker
+            )
+        logps = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+        return sum(logps[at - 1, ids[at]] for at in said)
+
+    reference = {field: log_probability(field).item() for field in ("chosen", "rejected")}
+    first = result.curve[0]
+    for field, logp in reference.items():
+        assert first[f"logps/{field}"] == pytest.approx(logp, rel=1e-4)
+    assert first["loss"] == pytest.approx(0.6931, abs=1e-3)
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=first["learning_rate"], weight_decay=0.0)
+
+    def loss():
+        ratios = {field: log_probability(field) - reference[field] for field in reference}
+        margin = settings.beta * (ratios["chosen"] - ratios["rejected"])
+        return -torch.nn.functional.logsigmoid(margin)
+
+    loss().backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    assert result.curve[1]["loss"] == pytest.approx(loss().item(), rel=1e-3)
 
 
 @pytest.mark.parametrize("train", [train_sft, train_dpo])
@@ -257,23 +330,31 @@ from pathlib import Path
 from metaplan.training import SftSettings, train_sft
 
 def on_log(entry):
-    if entry["step"] == 5:  # in the last of three epochs of two steps
+    if entry["step"] == int(step):
         print("here", flush=True)
         time.sleep(60)
 
-base, data, out, settings = sys.argv[1:]
+base, data, out, settings, step = sys.argv[1:]
 train_sft(base, Path(data), Path(out), SftSettings.model_validate_json(settings), on_log=on_log)
 """
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize(
+    ("step", "changes"),  # there are three epochs of two steps, and a checkpoint after each step
+    [
+        (5, {"optimizer": "adamw"}),
+        (6, {"optimizer": "muon"}),
+        (4, {"batching": "by_length", "per_device_batch_size": 2}),
+        (2, {"lora": LoraSettings(r=4, dropout=0.2)}),
+    ],
+)
 def test_killed_training_resumes_and_ends_as_if_never_killed(
-    optimizer, tiny_model, sft_data, tmp_path
+    step, changes, tiny_model, sft_data, tmp_path
 ):
-    settings = SFT.model_copy(update={"optimizer": optimizer})
+    settings = SFT.model_copy(update=changes)
     whole = train_sft(tiny_model, sft_data, tmp_path / "whole", settings)
     out = tmp_path / "m"
-    arguments = [str(tiny_model), str(sft_data), str(out), settings.model_dump_json()]
+    arguments = [str(tiny_model), str(sft_data), str(out), settings.model_dump_json(), str(step)]
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, *arguments], stdout=subprocess.PIPE, text=True
     )
@@ -283,11 +364,11 @@ def test_killed_training_resumes_and_ends_as_if_never_killed(
     process.stdout.close()
     assert not out.exists()
     # A checkpoint that was being written when the process died.
-    (out.with_name("m.partial") / "checkpoints" / "checkpoint-6").mkdir()
+    (out.with_name("m.partial") / "checkpoints" / f"checkpoint-{step}").mkdir()
 
     logged = []
     result = train_sft(tiny_model, sft_data, out, settings, on_log=logged.append)
-    assert [entry["step"] for entry in logged] == [5, 6]
+    assert [entry["step"] for entry in logged] == list(range(step, 7))
     assert [entry["loss"] for entry in result.curve] == [entry["loss"] for entry in whole.curve]
     assert weights(out) == weights(whole.model)
     assert not out.with_name("m.partial").exists()

@@ -28,6 +28,7 @@ __all__ = ["fit"]
 
 _log = logging.getLogger(__name__)
 _TINY_PARAMETERS = 2_000_000
+_SAMPLING = {"random": "random", "by_length": "batch_rebalance"}
 _PACKAGES = ("metaplan", "torch", "transformers", "trl", "peft", "accelerate", "tokenizers")
 
 
@@ -203,14 +204,20 @@ def _arguments(settings: SftSettings | DpoSettings, limit: int, devices: int, ou
         "gradient_checkpointing": has_accelerator if checkpointing is None else checkpointing,
         "report_to": list(settings.report_to) or "none",
         "logging_steps": 1,
-        "save_strategy": "epoch",
+        "save_strategy": "steps",
+        "save_steps": 0.1,  # of all: an agent learns in one long epoch
         "save_total_limit": 1,
+        "remove_unused_columns": False,
         "disable_tqdm": True,
     }
     if isinstance(settings, DpoSettings):
-        shared |= {"precompute_ref_log_probs": True, "remove_unused_columns": False}
-        return DPOConfig(**shared, beta=settings.beta)
-    return SFTConfig(**shared, packing=False, dataset_kwargs={"skip_prepare_dataset": True})
+        return DPOConfig(**shared, beta=settings.beta, precompute_ref_log_probs=True)
+    return SFTConfig(
+        **shared,
+        packing=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        train_sampling_strategy=_SAMPLING[settings.batching],
+    )
 
 
 def _trainer(
@@ -231,6 +238,8 @@ def _trainer(
         return PreferenceTrainer(**shared, data_collator=PreferenceCollator(tokenizer.pad_token_id))
     from trl import SFTTrainer
 
+    if settings.batching == "by_length":  # its sampler has a seed of its own
+        shared["train_dataset"] = dataset.shuffle(seed=settings.seed)
     return SFTTrainer(**shared)
 
 

@@ -112,7 +112,7 @@ def launch(job: TrainingJob, accelerate: str, on_log: OnLog | None) -> None:
             said = f"a process was killed (SIGKILL), as happens when memory runs out\n{said}"
         raise TrainingProcessError(
             f"the training of {job.out} broke off; the same command goes on from its last "
-            f"finished epoch. All that it wrote is in {log_file}; it ended with:\n{said}"
+            f"checkpoint. All that it wrote is in {log_file}; it ended with:\n{said}"
         )
 
 

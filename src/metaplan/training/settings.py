@@ -101,7 +101,15 @@ class TrainingSettings(Record):
 
 
 class SftSettings(TrainingSettings):
-    """Supervised fine-tuning (paper, sections 3.1 and 4.1)."""
+    """Supervised fine-tuning (paper, sections 3.1 and 4.1).
+
+    Attributes:
+        batching: ``by_length`` puts examples of like length into the same forward pass, which
+            saves padding where they differ as much as episodes do. Each update still sees
+            `batch_size` random examples.
+    """
+
+    batching: Literal["random", "by_length"] = "random"
 
 
 class DpoSettings(TrainingSettings):

@@ -28,7 +28,8 @@ def train_sft(
     model's chat template; see `metaplan.training.tokens.tokenise` for templates that rewrite turns.
 
     Training happens in ``<out>.partial``, which a killed run leaves behind and the next call with
-    equal arguments resumes from the last finished epoch; only a whole model gets the name `out`.
+    equal arguments resumes from the last checkpoint (there is one each tenth of the
+    updates) and ends as if it had never been killed; only a whole model gets the name `out`.
     A finished training is not repeated: its result is read back.
 
     Args:
