@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from datetime import date
+from math import prod
 from pathlib import Path
 
 from pydantic import ValidationError
+from safetensors import safe_open
 
 from claims.designs import designs
 from claims.estimate import estimate
@@ -20,8 +22,10 @@ from metaplan.cli.consoles import duration, messages
 from metaplan.cli.progress import TerminalProgress
 from metaplan.core import ConfigError, UserError
 from metaplan.environments import get_benchmark
-from metaplan.runs import Interrupted, write_text
+from metaplan.recipes.config import AgentConfig
+from metaplan.runs import write_text
 from metaplan.runs.files import versions
+from metaplan.runs.models import agent_directory, agent_name
 
 __all__ = ["main", "run_study"]
 
@@ -31,8 +35,9 @@ _AGENTS = {"main": "agent", "larger": "larger", "planless": "planless"}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Runs the command; see README.md."""
+    """Runs the command; see README.md. What a person can put right ends it with exit code 2."""
     said = _parser().parse_args(arguments)
+    console = messages()
     agents = {name: getattr(said, flag) for name, flag in _AGENTS.items()}
     try:
         study = load_study(
@@ -46,8 +51,12 @@ def main(arguments: list[str] | None = None) -> None:
             _print_plan(study, said.claims)
         else:
             run_study(study, said.claims, _shown(said))
-    except (UserError, Interrupted) as error:
-        sys.exit(f"error: {error}")
+    except UserError as error:
+        console.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.print("interrupted: what is finished is saved; the same command goes on from here")
+        sys.exit(130)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -126,11 +135,23 @@ def _about(study: Study, command: str) -> About:
         workload=study.workload,
         date=date.today(),
         command=command,
-        agents={name: Path(agent.path or agent.model).name for name, agent in study.agents.items()},
-        recipe=study.plan.recipe,
+        agents={name: _described(agent) for name, agent in study.agents.items()},
+        recipe=Path(study.plan.recipe).stem,
         config=study.config,
         versions=versions(get_benchmark(study.config.benchmark), sets),
     )
+
+
+def _described(agent: AgentConfig) -> str:
+    """Name and size of an agent's model."""
+    if agent.path is None:
+        return agent.served.model if agent.served else "the rule-based plan follower"
+    directory = agent_directory(agent.path)
+    parameters = 0
+    for weights in directory.glob("*.safetensors"):
+        with safe_open(weights, "np") as tensors:
+            parameters += sum(prod(tensors.get_slice(n).get_shape()) for n in tensors.keys())  # noqa: SIM118
+    return f"{agent_name(directory)} ({parameters / 1e6:.1f}M parameters)"
 
 
 def _with_earlier(path: Path, new: Finding) -> tuple[Finding, ...]:

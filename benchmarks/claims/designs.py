@@ -124,10 +124,10 @@ class Design:
 
 
 def designs(study: Study) -> dict[str, Design]:
-    """All claims, by key, in the order in which they are best tested."""
+    """All claims, by key, in the order in which they are tested: the dearest last."""
     made = (
         _honest(study), _gain(study), _efficiency(study), _unseen(study), _portable(study),
-        _placement(study), _curves(study), _harm(study),
+        _placement(study), _harm(study), _curves(study),
     )  # fmt: skip
     return {design.key: design for design in made}
 
@@ -251,7 +251,7 @@ def _portable(study: Study) -> Design:
             for b in ("none", "sft")
         ),
         seeds=study.plan.seeds,
-        untestable=f"it takes three other agents, and {missing} are missing" if missing > 0 else "",
+        untestable=f"of three other agents, {missing} not given" if missing > 0 else "",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,14 @@ from claims.study import MAIN, Study
 from metaplan.core import RunError
 from metaplan.environments import get_benchmark
 from metaplan.episodes import RunStore
+from metaplan.recipes.config import TaskSetConfig
 
 __all__ = ["Step", "estimate"]
 
-_TRAINING_S = 20.0
-_EPISODE_S = 0.06  # where an agent has not played yet: a small one, on two cores
+# On two cores that have nothing else to do, with models of a million parameters.
+_TRAINING_S = 15.0
+_TASK_S = 0.025  # to read a training task and to ask the expert
+_EPISODE_S = 0.05  # where an agent has not played yet
 
 
 @dataclass(frozen=True)
@@ -39,43 +43,40 @@ class Step:
 
 
 def estimate(study: Study, chosen: Iterable[Design]) -> Iterator[Step]:
-    """The steps of a study; what a directory holds already is not taken off."""
-    known: set[Arm] = set()
-    sizes = _split_sizes(study)
+    """The steps of a study from its beginning; what is done already is not taken off."""
+    explore = study.config.explore
+    m, n, most = explore.plans_per_task, explore.episodes_per_plan, max(study.plan.curves.counts)
+    train = _size(study, study.config.tasks.train)
+    explored_tasks = explore.tasks or train
+    sizes = {split: _size(study, wanted) for split, wanted in study.config.tasks.evaluate.items()}
     paces = {agent: _pace(study.arena(agent)[1]) for agent in study.agents}
+    known: set[Arm] = set()
     for design in chosen:
         new = set(design.arms()) - known
-        trainings, explored = _optimized(study, new, known)
+        seeds = {arm.seed for arm in new} - {arm.seed for arm in known} - {None}
+        points = {(arm.way.method, arm.seed) for arm in new if "=" in arm.way.method}
+        curves = {seed for _, seed in points}
         known |= new
-        playing: dict[str, int] = dict.fromkeys(study.agents, 0)
+        trainings = 3 * len(seeds) + len(points)
+        further = (most - m) * n + m * (most - n)  # episodes a task, beyond the recipe's M x N
+        explored = explored_tasks * (len(seeds) * m * n + len(curves) * further)
+        played = Counter({arm.way.agent: 0 for arm in new})
         for arm in new:
-            playing[arm.way.agent] += sizes[arm.way.split]
-        seconds = trainings * _TRAINING_S + explored * paces[MAIN]
-        seconds += sum(count * paces[agent] for agent, count in playing.items())
-        yield Step(design.key, trainings, explored, sum(playing.values()), seconds)
+            played[arm.way.agent] += sizes[arm.way.split]
+        yield Step(
+            key=design.key,
+            trainings=trainings,
+            explored=explored,
+            evaluated=played.total(),
+            seconds=trainings * _TRAINING_S
+            + len(seeds) * train * _TASK_S
+            + explored * paces[MAIN]
+            + sum(count * paces[agent] for agent, count in played.items()),
+        )
 
 
-def _optimized(study: Study, new: set[Arm], known: set[Arm]) -> tuple[int, int]:
-    """Trainings and exploration that arms ask for: a seed's pipeline, and C6's points."""
-    explore = study.config.explore
-    m, n = explore.plans_per_task, explore.episodes_per_plan
-    tasks = explore.tasks or study.config.tasks.train.count or 0
-    trained_seeds = {arm.seed for arm in known} - {None}
-    pipelines = {arm.seed for arm in new} - {None} - trained_seeds
-    points = {(arm.way.method, arm.seed) for arm in new if "=" in arm.way.method}
-    curves = {seed for _, seed in points}
-    most = max(study.plan.curves.counts)
-    more = most * n + m * most - m * n - m * n
-    explored = len(pipelines) * tasks * m * n + len(curves) * tasks * more
-    return 3 * len(pipelines) + len(points), explored
-
-
-def _split_sizes(study: Study) -> dict[str, int]:
-    benchmark = get_benchmark(study.config.benchmark)
-    return {
-        split: wanted.count or len(benchmark.tasks(wanted.task_set))
-        for split, wanted in study.config.tasks.evaluate.items()
-    }
+def _size(study: Study, wanted: TaskSetConfig) -> int:
+    return wanted.count or len(get_benchmark(study.config.benchmark).tasks(wanted.task_set))
 
 
 def _pace(directory: Path) -> float:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from claims.designs import Arm
-from claims.outcomes import Outcome, outcome
+from claims.outcomes import Outcome, Played, outcome
 from claims.planners import Plans, plans_of_seed
 from claims.study import MAIN, Study
 from claims.worse_plans import reference_plans
@@ -91,11 +91,11 @@ class Laboratory:
                 purpose="evaluate",
                 label=f"agent {agent_name}",
             )
-            if played := len(every.keys() & run.store.finished_keys()) - before:
-                run.store.set_fact(PACE, (time.monotonic() - started) / played)
-            episodes = {episode.key: episode for episode in run.store.episodes(every)}
+            if new := len(every.keys() & run.store.finished_keys()) - before:
+                run.store.set_fact(PACE, (time.monotonic() - started) / new)
+            played = {episode.key: Played.of(episode) for episode in run.store.episodes(every)}
             for arm, group in specs.items():
-                found = [episodes[spec.key] for spec in group if spec.key in episodes]
+                found = [played[spec.key] for spec in group if spec.key in played]
                 tasks = len({spec.task.key for spec in group})
                 self._outcomes[arm] = outcome(found, tasks)
 

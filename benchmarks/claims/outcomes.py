@@ -10,7 +10,7 @@ from statistics import fmean
 from claims.designs import Measure
 from metaplan.core import Episode
 
-__all__ = ["MEASURES", "Outcome", "outcome"]
+__all__ = ["MEASURES", "Outcome", "Played", "outcome"]
 
 _SHORT = 20
 
@@ -36,6 +36,21 @@ MEASURES: Mapping[Measure, Callable[[Episode], float]] = {
 
 
 @dataclass(frozen=True)
+class Played:
+    """What is kept of a finished episode: thousands of them, without their turns."""
+
+    task_key: str
+    stop_reason: str
+    measured: Mapping[Measure, float]
+
+    @classmethod
+    def of(cls, episode: Episode) -> Played:
+        """Measures an episode."""
+        measured = {measure: of(episode) for measure, of in MEASURES.items()}
+        return cls(episode.task_key, episode.stop_reason.value, measured)
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What became of an arm's episodes.
 
@@ -55,16 +70,19 @@ class Outcome:
         return len(self.scores[Measure.SUCCESS])
 
 
-def outcome(episodes: Iterable[Episode], planned: int) -> Outcome:
+def outcome(episodes: Iterable[Played], planned: int) -> Outcome:
     """Sums up the finished episodes of an arm."""
-    by_task: dict[str, list[Episode]] = {}
+    by_task: dict[str, list[Played]] = {}
     for episode in episodes:
         by_task.setdefault(episode.task_key, []).append(episode)
     return Outcome(
         scores={
-            measure: {key: fmean(map(measured, found)) for key, found in sorted(by_task.items())}
-            for measure, measured in MEASURES.items()
+            measure: {
+                key: fmean(episode.measured[measure] for episode in found)
+                for key, found in sorted(by_task.items())
+            }
+            for measure in MEASURES
         },
         planned=planned,
-        stopped=Counter(e.stop_reason.value for found in by_task.values() for e in found),
+        stopped=Counter(e.stop_reason for found in by_task.values() for e in found),
     )

@@ -29,7 +29,7 @@ def markdown(findings: Findings, plots: Sequence[str] = ()) -> str:
 
 
 def _preface(about: About) -> str:
-    agents = ", ".join(f"{name} is `{model}`" for name, model in about.agents.items())
+    agents = ", ".join(f"{name} is {model}" for name, model in about.agents.items())
     return (
         f"Recipe `{about.recipe}`; agents: {agents}. Success in "
         "%, reward per step in hundredths; 95% intervals over tasks and seeds (`paired.py` says "

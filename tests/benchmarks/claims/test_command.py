@@ -74,9 +74,10 @@ def test_the_same_command_again_plays_nothing(tested: Path, tiny_study: Path):
     assert episodes(tested) == before
 
 
-def test_another_agent_in_the_same_directory_is_refused(tested: Path, tiny_study, tmp_path: Path):
-    with pytest.raises(SystemExit, match="another configuration"):
+def test_another_agent_in_the_same_directory_is_refused(tested: Path, tiny_study, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
         main([f"--benchmark={tiny_study}", f"--out={tested}", f"--agent={tmp_path}", "--claims=C0"])
+    assert "agent.path" in capsys.readouterr().err
 
 
 def test_the_plan_counts_a_seed_s_work_once(tested: Path, tiny_study: Path, capsys):

@@ -2,7 +2,7 @@
 
 import pytest
 from claims.designs import Measure
-from claims.outcomes import MEASURES, outcome
+from claims.outcomes import MEASURES, Played, outcome
 
 from metaplan.core import Episode, StopReason, Turn
 
@@ -41,7 +41,8 @@ def test_reward_per_step_is_over_the_steps_of_the_whole_episode():
 
 
 def test_tasks_without_an_episode_are_missing_and_reasons_are_counted():
-    found = outcome([episode(3, solved=True), episode(30, solved=False, task="u")], planned=3)
+    episodes = [episode(3, solved=True), episode(30, solved=False, task="u")]
+    found = outcome(map(Played.of, episodes), planned=3)
     assert (found.measured, found.planned) == (2, 3)
     assert found.scores[Measure.SUCCESS] == {"t": 1.0, "u": 0.0}
     assert found.stopped == {"solved": 1, "step_limit": 1}

@@ -16,7 +16,7 @@ OWN = Path(__file__).parents[3] / "benchmarks" / "claims"
 def test_the_studies_that_come_with_it_can_be_read(name, seeds, workload, tmp_path: Path):
     study = load_study(OWN / f"{name}.yaml", tmp_path, workload=workload)
     assert len(study.plan.seeds) == (seeds if workload == "full" else 2)
-    assert list(designs(study)) == [f"C{number}" for number in range(8)]
+    assert sorted(designs(study)) == [f"C{number}" for number in range(8)]
 
 
 def test_the_quick_workload_changes_what_it_names_and_keeps_the_rest(tiny_study: Path):
@@ -40,7 +40,7 @@ def test_agents_are_the_main_one_the_named_ones_and_the_follower(tiny_study: Pat
     assert study.config.agent == study.agents["main"]
     made = designs(study)
     assert made["C0"].untestable == ""
-    assert made["C4"].untestable == "it takes three other agents, and 1 are missing"
+    assert made["C4"].untestable == "of three other agents, 1 not given"
     deciding = [c.a.agent for c in made["C7"].contrasts if c.decides]
     assert set(deciding) == {"main", "planless"}
 
