@@ -16,7 +16,7 @@ from metaplan.episodes import RunStore
 
 VERBS = [
     "demo", "run", "collect", "sft", "sample", "explore", "dpo", "evaluate", "report", "status",
-    "show", "repair", "doctor", "plan", "data", "envs",
+    "tune", "show", "repair", "doctor", "plan", "data", "envs",
 ]  # fmt: skip
 
 
@@ -43,6 +43,14 @@ def test_help_lists_every_verb_and_loads_nothing_heavy(metaplan_command):
         (["run", "--out", "new"], "new holds no run: name a recipe"),
         (["run", "household-demo"], "--out"),
         (["run", "no-such", "--out", "new"], "no recipe 'no-such'. Built in:"),
+        (["tune", "household-demo", "--out", "new"], "no field 'tuning'"),
+        (["tune", "household-agent", "--out", "new", "--until", "never"], "never"),
+        (["run", "household-agent", "--out", "new"], "'metaplan tune' does that"),
+        (
+            ["run", "household-demo", "--out", "new", "--set", "agent.model=local",
+             "--set", "agent.path=absent"],
+            "agent.path: there is no absent",
+        ),
         (["run", "household-demo", "--out", "new", "--set", "seed"], "--set needs key=value"),
         (["run", "household-demo", "--out", "new", "--set", "seed=x"], "seed: Input should be"),
         (["run", "household-demo", "--out", "new", "--set", "sead=1"], "did you mean 'seed'?"),

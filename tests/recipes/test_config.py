@@ -208,3 +208,33 @@ def test_a_planner_is_trained_only_where_a_method_needs_one(recipe):
     prompted = ["prompted={served: {model: m}}", "evaluate.methods=[none, prompted]"]
     assert not load_recipe(recipe, prompted).trains_planner
     assert load_recipe(recipe).trains_planner
+
+
+TUNING = ("agent.model=tuned", "tuning={}", "evaluate.methods=[none]")
+
+
+def test_a_recipe_tunes_an_agent_or_trains_a_planner(recipe):
+    tuned = load_recipe(recipe, TUNING)
+    assert tuned.learner == ("tuning", "scratch")
+    assert not tuned.trains_planner
+    assert load_recipe(recipe).learner == ("planner", "scratch")
+    assert load_recipe(recipe, ["evaluate.methods=[none]"]).learner is None
+    for settings, message in [
+        (TUNING[1:], "'tuned' where there is 'tuning'"),
+        ((TUNING[0], TUNING[2]), "'tuned' where there is 'tuning'"),
+        (TUNING[:2], r"set evaluate.methods to \[none\]"),
+        ((*TUNING, "agent.placement=thought"), "can't be tuned with placement 'thought'"),
+        ((*TUNING, "tuning.plans={none: 0, own: 0, other: 0}"), "at least one of"),
+        ((*TUNING, "tuning.plan.own=2"), "did you mean 'tuning.plans"),
+    ]:
+        with pytest.raises(ConfigError, match=message):
+            load_recipe(recipe, settings)
+
+
+def test_more_people_may_demonstrate_and_other_plans_may_not_be_shown(recipe):
+    assert changes(recipe, *TUNING, "tuning.people=3", before=TUNING) == []
+    assert (
+        changes(recipe, *TUNING, "tuning.eto_tasks=3", before=(*TUNING, "tuning.eto_tasks=2")) == []
+    )
+    (change,) = changes(recipe, *TUNING, "tuning.plans.own=2", before=TUNING)
+    assert change.startswith("tuning.plans.own")

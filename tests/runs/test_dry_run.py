@@ -83,6 +83,21 @@ def test_prompting_alone_plans_no_training(tmp_path):
     assert list(stages("quick-openai", tmp_path)) == ["evaluate"]
 
 
+def test_the_training_of_an_agent_is_counted_with_its_demonstrations_and_failures(tmp_path):
+    settings = ("tasks.train.count=100", "tuning.people=3", "tuning.eto={}", "tuning.eto_tasks=40")
+    found = stages("household-agent", tmp_path, *settings)
+    assert list(found) == ["demonstrate", "sft", "failures", "eto", "evaluate"]
+    assert found["sft"].tasks == 300
+    assert found["failures"].episodes == 40
+    assert found["evaluate"].episodes == 2 * 600  # both agents
+    assert found["failures"].effort.cpu_h > 0  # a small model of one's own plays
+    llm = stages("household-agent", tmp_path, *settings, "tuning.base=meta-llama/Llama-3.1-8B")
+    assert llm["sft"].effort.gpu_h > 0
+    assert llm["failures"].effort.gpu_h > 0
+    only = stages("household-agent", tmp_path, "tuning.eto=null")
+    assert list(only) == ["demonstrate", "sft", "evaluate"]
+
+
 def test_finished_run_has_nothing_left_to_pay_for(finished_run: Path, tiny_recipe: Path):
     done = stages(tiny_recipe, finished_run)
     assert all(stage.finished for stage in done.values())

@@ -54,10 +54,10 @@ def demonstrate(run: Run) -> list[Demonstration]:
         UserError: No task was solved.
     """
     with run.stage("demonstrate") as result:
-        tasks = run.train_tasks()
         _check(run)
+        tasks = run.train_tasks()
         found = _by_people(run, tasks) if _has_people(run) else _by_expert(run, tasks)
-        solved = [demonstration for demonstration in found if demonstration.trajectory.success]
+        solved = [shown for shown in found if shown.trajectory.success and shown.trajectory.steps]
         result.update(_counts(solved), unsolved=len(found) - len(solved))
         if not solved:
             raise UserError(f"nothing to learn from: of {len(found)} tasks the expert solved none")

@@ -9,6 +9,7 @@ from typing import Any
 
 from metaplan.evaluation import ResultRow, Results
 from metaplan.evaluation.records import ALL
+from metaplan.planners import read_jsonl
 from metaplan.recipes import dump_config
 from metaplan.reports.markdown import escape, table
 from metaplan.reports.wording import duration, interval, metric_label, value
@@ -103,9 +104,15 @@ def _results(run: Run, name: str, results: Results) -> str:
             [f"{escape(split)} ({wanted.task_set})", *cells, f"{measured.n if measured else 0}"]
         )
     header = ["Without a plan, 95% interval over tasks", *map(metric_label, _METRICS), "Tasks"]
-    temperature = run.config.evaluate.temperature
-    said = f"At temperature {temperature:g}; none of these tasks was trained on."
+    said = f"At temperature {run.config.evaluate.temperature:g}; {_overlap(run)}."
     return f"{table(header, rows)}\n\n{said}"
+
+
+def _overlap(run: Run) -> str:
+    """How many of the tasks were trained on: with trajectories of one's own it might be any."""
+    learned = {line["task_key"] for _, line in read_jsonl(run.datasets / "agent_sft.jsonl")}
+    known = sum(key in learned for tasks in run.evaluation_tasks().values() for key in tasks)
+    return f"{known or 'none'} of these tasks {'were' if known else 'was'} trained on"
 
 
 def _cell(row: ResultRow | None) -> str:

@@ -163,5 +163,10 @@ def test_weights_that_are_not_here_are_noted_and_a_wrong_directory_is_not_taken(
 
     assert planner("nobody/no-such-model").verdict is Verdict.NOTE
     assert planner(tmp_path).verdict is Verdict.BROKEN
+    (wrong,) = carry_out(
+        list(model_checks(load_recipe("household-agent", [f"tuning.base={tmp_path}"])))
+    )
+    assert (wrong.verdict, wrong.subject) == (Verdict.BROKEN, "tuning")
+    assert "tuning.base" in wrong.remedy
     (tmp_path / "config.json").write_text("{}")
     assert planner(tmp_path).verdict is Verdict.FINE
