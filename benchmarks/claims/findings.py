@@ -148,11 +148,22 @@ class Findings(Record):
 def find(design: Design, outcomes: Mapping[Arm, Outcome]) -> Finding:
     """Tests a claim.
 
+    A way of playing without any task (no test task can have a fault of C7) is left out, with what
+    it would be compared with.
+
     Args:
         design: What is compared.
         outcomes: Of all its arms.
     """
-    differences = tuple(_difference(contrast, design, outcomes) for contrast in design.contrasts)
+
+    def has_tasks(way: Way) -> bool:
+        return all(outcome.measured for _, outcome in _played(way, design, outcomes))
+
+    differences = tuple(
+        _difference(contrast, design, outcomes)
+        for contrast in design.contrasts
+        if has_tasks(contrast.a) and has_tasks(contrast.b)
+    )
     deciding = [d.verdict for d in differences if d.decides]
     return Finding(
         key=design.key,
@@ -165,6 +176,7 @@ def find(design: Design, outcomes: Mapping[Arm, Outcome]) -> Finding:
             _mean(way, measure, design, outcomes)
             for measure in design.measures
             for way in design.ways
+            if has_tasks(way)
         ),
         differences=differences,
         bars=tuple(_bar(bar, design, outcomes) for bar in design.bars),
@@ -172,6 +184,8 @@ def find(design: Design, outcomes: Mapping[Arm, Outcome]) -> Finding:
 
 
 def _verdict(deciding: list[Verdict], needs: Literal["all", "any"]) -> Verdict:
+    if not deciding:
+        return "not tested"
     enough, turned = (all, any) if needs == "all" else (any, all)
     if turned(verdict == "reversed" for verdict in deciding):
         return "reversed"

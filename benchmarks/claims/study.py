@@ -142,7 +142,7 @@ def load_study(
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise ConfigError(f"{path} can't be used:\n" + "\n".join(lines)) from None
-    strange = set(plan.transfer_splits) - set(config.tasks.evaluate)
+    strange = {"unseen", *plan.transfer_splits} - set(config.tasks.evaluate)
     if strange:
         raise ConfigError(f"{path}: the recipe has no split {', '.join(sorted(strange))}")
     own = {config.explore.plans_per_task, config.explore.episodes_per_plan}

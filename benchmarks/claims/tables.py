@@ -116,9 +116,10 @@ def _differences(differences: Sequence[Difference], seeds: Sequence[int]) -> str
 
 
 def _bar(bar: BarMet, seeds: Sequence[int]) -> str:
+    named = f" ({', '.join(map(str, bar.met))})" if bar.met else ""
     return (
         f"{bar.split}: {bar.a} − {bar.b} ≥ {bar.points:g} points with an interval above 0: in "
-        f"{len(bar.met)} of {len(seeds)} seeds; pooled: {'yes' if bar.pooled_met else 'no'}."
+        f"{len(bar.met)} of {len(seeds)} seeds{named}; pooled: {'yes' if bar.pooled_met else 'no'}."
     )
 
 

@@ -39,7 +39,7 @@ def tested(tmp_path_factory: pytest.TempPathFactory, tiny_study: Path) -> Path:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 250
     while not (out / "seeds" / "0" / "planners" / "base").exists():
         assert process.poll() is None, "it ended before it could be killed"
         assert time.monotonic() < deadline

@@ -74,6 +74,14 @@ def test_a_claim_needs_all_of_its_statements_or_any(contrasts, needs, verdict):
     assert find(design(*contrasts, needs=needs), OUTCOMES).verdict == verdict
 
 
+def test_what_no_task_can_be_played_with_is_left_out():
+    outcomes = OUTCOMES | {Arm(SFT, 1): played(0, of=0)}
+    found = find(design(UP, OPEN), outcomes)
+    assert [d.text for d in found.differences] == ["up"]
+    assert {mean.method for mean in found.means} == {"none", "mpo"}
+    assert find(design(OPEN), outcomes).verdict == "not tested"
+
+
 def test_a_claim_that_lacks_an_agent_gets_no_verdict():
     assert find(design(UP, untestable="no agent"), OUTCOMES).verdict == "not tested"
 
