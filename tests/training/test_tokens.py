@@ -132,6 +132,13 @@ def test_pair_that_the_template_rewrites_is_refused(tmp_path):
         read([{**pair, "rejected": [assistant("no")]}], QWEN3, tmp_path)
 
 
+def test_messages_that_the_template_refuses_are_named(tmp_path):
+    strict = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    told = {**EPISODE, "prompt": [{"role": "system", "content": "hm"}, *EPISODE["prompt"]]}
+    with pytest.raises(DataError, match=r"example 2: .*refuses the messages: no system"):
+        read([EPISODE, told], CHATML + strict, tmp_path)
+
+
 def test_pair_of_episodes_has_labels_on_what_was_said_alone(tmp_path):
     pair = {
         "prompt": EPISODE["prompt"],

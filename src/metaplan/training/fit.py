@@ -133,6 +133,8 @@ def _load_config(base: str) -> tuple[Any, Any]:
         config, tokenizer = AutoConfig.from_pretrained(base), AutoTokenizer.from_pretrained(base)
     if tokenizer.chat_template is None:
         raise DataError(f"{base}: the tokenizer has no chat template, so it can't read messages")
+    if not tokenizer.is_fast:
+        raise DataError(f"{base}: the tokenizer can't tell where its tokens stand in a text")
     return config, tokenizer
 
 

@@ -49,6 +49,41 @@ class _Text(NamedTuple):
     turns: list[tuple[int, int]]
 
 
+class _Template:
+    """A model's chat template, whatever it writes."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._special = tuple(
+            token.content for token in tokenizer.added_tokens_decoder.values() if token.special
+        )
+
+    def read(self, prompt: list[_Message], replies: list[_Message]) -> _Text | None:
+        """The text of a conversation; None where it doesn't begin with what was read at a turn."""
+        messages = [*prompt, *replies]
+        text = self._write(messages)
+        turns: list[tuple[int, int]] = []
+        ended = 0
+        for at in range(len(prompt), len(messages), 2):
+            is_last = at == len(messages) - 1
+            start = _agreement(text, self._write(messages[:at], add_generation_prompt=True))
+            end = len(text) if is_last else _agreement(text, self._write(messages[: at + 1]))
+            asked, said = (messages[index]["content"].strip() for index in (at - 1, at))
+            if len(replies) > 1 and not (asked in text[ended:start] and said in text[start:end]):
+                return None
+            turns.append((start, self._end_of_turn(text, start, end)))
+            ended = end
+        return _Text(text, turns)
+
+    def _write(self, messages: list[_Message], **options: bool) -> str:
+        return str(self._tokenizer.apply_chat_template(messages, tokenize=False, **options))
+
+    def _end_of_turn(self, text: str, start: int, end: int) -> int:
+        """Where the turn's last special token ends: white space that follows, no model writes."""
+        written = text[start:end].rstrip()
+        return start + len(written) if written.endswith(self._special) else end
+
+
 def tokenise(examples: Sequence[Example], tokenizer: Any, limit: int, path: Path) -> Tokenised:
     """Tokenises a dataset once, into a file where all processes find it.
 
@@ -96,10 +131,11 @@ def tokenise(examples: Sequence[Example], tokenizer: Any, limit: int, path: Path
 
 def _rows(examples: Sequence[Example], tokenizer: Any, limit: int) -> Iterator[dict[str, Any]]:
     """Columns of each row: tokens and labels, line, tokens before the cut, trained ones after."""
+    template = _Template(tokenizer)
     texts = (
         (line, row)
         for line, example in enumerate(examples)
-        for row in _texts(example, tokenizer, line)
+        for row in _texts(example, template, line)
     )
     while batch := list(islice(texts, _ROWS_AT_ONCE)):
         fields = {
@@ -116,11 +152,18 @@ def _rows(examples: Sequence[Example], tokenizer: Any, limit: int) -> Iterator[d
             yield columns
 
 
-def _texts(example: Example, tokenizer: Any, line: int) -> list[dict[str, _Text]]:
+def _texts(example: Example, template: _Template, line: int) -> list[dict[str, _Text]]:
     """What an example's rows are made from: one row, or one a turn."""
+    from jinja2 import TemplateError
+
     prompt = example["prompt"]
     fields = [field for field in example if field != "prompt"]
-    whole = {field: _read(prompt, example[field], tokenizer) for field in fields}
+    try:
+        whole = {field: template.read(prompt, example[field]) for field in fields}
+    except TemplateError as error:
+        raise DataError(
+            f"example {line + 1}: the model's chat template refuses the messages: {error}"
+        ) from error
     if all(text is not None for text in whole.values()):
         return [{field: text for field, text in whole.items() if text is not None}]
     if "completion" not in example:
@@ -131,32 +174,9 @@ def _texts(example: Example, tokenizer: Any, line: int) -> list[dict[str, _Text]
         )
     replies = example["completion"]
     turns = (
-        _read([*prompt, *replies[:at]], [replies[at]], tokenizer)
-        for at in range(0, len(replies), 2)
+        template.read([*prompt, *replies[:at]], [replies[at]]) for at in range(0, len(replies), 2)
     )
     return [{"completion": turn} for turn in turns if turn is not None]
-
-
-def _read(prompt: list[_Message], replies: list[_Message], tokenizer: Any) -> _Text | None:
-    """The text of a conversation; None where it doesn't begin with what was read at each turn."""
-
-    def write(messages: list[_Message], **options: bool) -> str:
-        return str(tokenizer.apply_chat_template(messages, tokenize=False, **options))
-
-    messages = [*prompt, *replies]
-    text = write(messages)
-    turns: list[tuple[int, int]] = []
-    ended = 0
-    for at in range(len(prompt), len(messages), 2):
-        is_last = at == len(messages) - 1
-        start = _agreement(text, write(messages[:at], add_generation_prompt=True))
-        end = len(text) if is_last else _agreement(text, write(messages[: at + 1]))
-        asked, said = (messages[index]["content"].strip() for index in (at - 1, at))
-        if len(replies) > 1 and not (asked in text[ended:start] and said in text[start:end]):
-            return None
-        turns.append((start, _end_of_turn(text, start, end, tokenizer)))
-        ended = end
-    return _Text(text, turns)
 
 
 def _agreement(text: str, other: str) -> int:
@@ -165,15 +185,6 @@ def _agreement(text: str, other: str) -> int:
         return len(other)
     pairs = enumerate(zip(text, other, strict=False))
     return next((at for at, (one, another) in pairs if one != another), len(text))
-
-
-def _end_of_turn(text: str, start: int, end: int, tokenizer: Any) -> int:
-    """Where the turn's last special token ends: what white space follows, no model writes."""
-    special = tuple(
-        token.content for token in tokenizer.added_tokens_decoder.values() if token.special
-    )
-    written = text[start:end].rstrip()
-    return start + len(written) if written.endswith(special) else end
 
 
 def _encode(texts: list[_Text], tokenizer: Any) -> list[tuple[list[int], list[int]]]:
