@@ -52,7 +52,8 @@ def _agents(means: Sequence[Mean], split: str) -> Any:
         _points(axes, at, list(found.values()), method, line="none")
     axes.set_xticks(range(len(agents)), agents)
     axes.set_ylabel(f"success on {split} (%)")
-    axes.legend(frameon=False)
+    axes.set_ylim(-2, 102)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return figure
 
 
