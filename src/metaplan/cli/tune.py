@@ -45,8 +45,8 @@ def tune(
 
     `metaplan tune household-agent --out runs/agent`: a small agent from nothing, on a laptop.
 
-    `metaplan tune household-agent --out runs/llm --set tuning.base=Qwen/Qwen2.5-0.5B-Instruct
-    --set agent.profile=paper`: a model from the Hugging Face Hub, on the paper's prompts.
+    `metaplan tune my-agent.yaml --out runs/llm`: a recipe of your own, for a model from the Hugging
+    Face Hub (docs/agents.md has one).
 
     `metaplan run household-demo --out runs/mpo --set agent.model=local
     --set agent.path=runs/agent/agents/sft`: MPO with the agent that was trained.
