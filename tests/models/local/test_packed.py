@@ -18,7 +18,7 @@ from metaplan.models.contract import Sampling
 from metaplan.models.local import LocalModel
 from metaplan.models.local.cache import Extent
 from metaplan.models.local.engine import PackedEngine
-from metaplan.models.local.packed import PackedModel
+from metaplan.models.local.packed import News, PackedModel
 from metaplan.models.local.plain import PlainEngine
 from metaplan.training import ScratchSettings, create_scratch_model
 
@@ -136,15 +136,11 @@ def test_a_padded_batch_gives_what_row_by_row_gives(kind, make_model):
         packed = PackedModel(model, context=64, memory_bytes=1 << 20, batched=batched)
         extents = [Extent(64 * at, 64) for at in range(4)]
         news = [list(range(5, 10 + 7 * at)) for at in range(4)]
-        found = [packed.compute(list(zip(extents[:3], news, strict=False)))]
+        found = [packed.compute([News(extents[at], news[at]) for at in range(3)])]
         # Conversations that go on with one token, with several, and one that begins.
-        ways = [
-            (extents[0], [3]),
-            (extents[1], [4, 5, 6]),
-            (extents[2], [7]),
-            (extents[3], news[3]),
-        ]
-        found += [packed.compute(ways), packed.compute([(extent, [8]) for extent in extents])]
+        ways = [[3], [4, 5, 6], [7], news[3]]
+        found.append(packed.compute([News(*way) for way in zip(extents, ways, strict=True)]))
+        found.append(packed.compute([News(extent, [8]) for extent in extents]))
         logits.append(torch.cat(found))
     torch.testing.assert_close(*logits, rtol=1e-4, atol=1e-4)
 

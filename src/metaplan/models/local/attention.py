@@ -76,7 +76,7 @@ class Step:
             memory is slow, and starting each computation by itself where a GPU computes.
 
     Attributes:
-        last: Where each conversation's last new token stands in the sequence that is computed.
+        ends: After each conversation's last new token in the sequence that is computed.
         positions: Of the tokens of that sequence in their conversations.
     """
 
@@ -93,12 +93,11 @@ class Step:
 
         self._keys, self._values = keys, values
         self._device = keys[0].device
-        ends = list(accumulate(sizes))
+        self.ends = list(accumulate(sizes))
         spans = [
             range(len(extent.tokens) - size, len(extent.tokens))
             for extent, size in zip(extents, sizes, strict=True)
         ]
-        self.last = torch.tensor([end - 1 for end in ends], device=self._device)
         self.positions = torch.tensor([at for span in spans for at in span], device=self._device)
         moved = [
             range(extent.start + span.start, extent.start + span.stop)
@@ -112,13 +111,15 @@ class Step:
                 mask=_mask(span, self._device),
                 begins=span.start == 0,
             )
-            for extent, span, end in zip(extents, spans, ends, strict=True)
+            for extent, span, end in zip(extents, spans, self.ends, strict=True)
             if not (batched and len(span) == 1)
         ]
         single = [at for at, size in enumerate(sizes) if batched and size == 1]
-        self._batch = self._gather([extents[at] for at in single], self.last[single])
+        self._batch = self._gather(
+            [extents[at] for at in single], [self.ends[at] - 1 for at in single]
+        )
 
-    def _gather(self, extents: Sequence[Extent], new: torch.Tensor) -> _Batch | None:
+    def _gather(self, extents: Sequence[Extent], new: list[int]) -> _Batch | None:
         import torch
 
         if not extents:
@@ -128,7 +129,7 @@ class Step:
         at = torch.arange(int(lengths.max()), device=self._device)
         real = at < lengths.unsqueeze(1)
         places = torch.where(real, starts.unsqueeze(1) + at, starts.unsqueeze(1))
-        return _Batch(new, places, real[:, None, None])
+        return _Batch(torch.tensor(new, device=self._device), places, real[:, None, None])
 
     def store(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> None:
         """Puts a layer's new keys and values into their places."""

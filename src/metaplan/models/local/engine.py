@@ -1,31 +1,39 @@
 """The engine that keeps keys and values between the turns of a conversation.
 
-At each step the rows that are being answered get one token each, and rows that have just come have
-their prompts computed, all in one forward pass. A row that ends leaves at once, a request that
-arrives joins at the next step.
+At each step the rows that are being answered get a token each, and more where what they say was
+guessed; rows that have just come have their prompts computed; all in one forward pass. A row that
+ends leaves at once, a request that arrives joins at the next step.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from metaplan.models.local.cache import Arena, Extent, common_prefix
-from metaplan.models.local.packed import PackedModel
+from metaplan.models.local.drafts import Drafts
+from metaplan.models.local.packed import News, PackedModel
 from metaplan.models.local.row import Finisher, Row, draw
 
 __all__ = ["PackedEngine"]
 
 # Prompts beyond this many tokens wait for the next step, so that no step needs much memory.
 _STEP_TOKENS = 4096
+_MOST_GUESSED = 8
 
 
 @dataclass(eq=False)
 class _Active:
-    """A row with its place in the arena and the tokens that are still to be computed."""
+    """A row with its place in the arena, and the tokens that are to be computed.
+
+    Attributes:
+        pending: The rest of the prompt, or the last token drawn.
+        guesses: What is expected to follow.
+    """
 
     row: Row
     extent: Extent
     pending: list[int]
+    guesses: list[int] = field(default_factory=list)
 
 
 class PackedEngine:
@@ -38,6 +46,8 @@ class PackedEngine:
         context: Most tokens of a conversation.
     """
 
+    gather_s = 0.0  # who comes late joins at the next step
+
     def __init__(
         self, model: PackedModel, finisher: Finisher, *, max_batch: int, context: int
     ) -> None:
@@ -48,6 +58,7 @@ class PackedEngine:
         self._arena = Arena(model.places, context)
         self._active: list[_Active] = []
         self._waiting: list[Row] = []
+        self._drafts = Drafts()
 
     @property
     def rows(self) -> list[Row]:
@@ -69,29 +80,53 @@ class PackedEngine:
         self._arena = Arena(self._model.places, self._context)
 
     def step(self) -> None:
-        """Computes pending tokens and draws a token for each row that has none left."""
+        """Computes pending tokens and draws for each row that has none left."""
         self._leave_cancelled()
         self._start_waiting()
-        news = []
         left = _STEP_TOKENS
+        news: list[News] = []
+        ready: list[_Active] = []
         for active in self._active:
-            new = active.pending[: max(left, 0)]
-            left -= len(new)
-            if new:
-                active.pending = active.pending[len(new) :]
-                news.append((active, new))
+            if left <= 0:
+                break
+            new, active.pending = active.pending[:left], active.pending[left:]
+            left -= len(new) + len(active.guesses)
+            if active.pending:
+                news.append(News(active.extent, new, asked=0))
+            else:
+                asked = 1 + len(active.guesses)
+                news.append(News(active.extent, new + active.guesses, asked))
+                ready.append(active)
         if not news:
             return
-        logits = self._model.compute([(active.extent, new) for active, new in news])
-        ready = [at for at, (active, _) in enumerate(news) if not active.pending]
-        rows = [news[at][0] for at in ready]
-        if len(ready) < len(news):
-            logits = logits[ready]
-        for active, token in zip(rows, draw(logits, [one.row for one in rows]), strict=True):
-            active.row.tokens.append(token)
-            active.pending = [token]
-            if self._finisher.finish(active.row):
-                self._leave(active)
+        logits = self._model.compute(news)
+        wanted = [(one.row, at) for one in ready for at in range(1 + len(one.guesses))]
+        drawn = iter(draw(logits, wanted))
+        for active in ready:
+            self._say(active, [next(drawn) for _ in range(1 + len(active.guesses))])
+
+    def _say(self, active: _Active, drawn: list[int]) -> None:
+        """Takes the drawn tokens up to the first that was not guessed, or the row's end."""
+        row = active.row
+        guesses: list[int | None] = [*active.guesses, None]
+        for token, guess in zip(drawn, guesses, strict=True):
+            self._drafts.learn(_latest(row), token)
+            row.tokens.append(token)
+            ended = self._finisher.finish(row)
+            if ended or token != guess:
+                break
+        # The last token is still to be computed; what was guessed wrong is forgotten.
+        del active.extent.tokens[len(row.prompt) + len(row.tokens) - 1 :]
+        if ended:
+            self._leave(active)
+            return
+        active.pending = row.tokens[-1:]
+        active.guesses = self._guess(row)
+
+    def _guess(self, row: Row) -> list[int]:
+        # One token is drawn without having been guessed, so that no more than allowed are computed.
+        allowed = row.sampling.max_tokens - len(row.tokens) - 1
+        return self._drafts.guess(_latest(row), min(_MOST_GUESSED, allowed))
 
     def _leave(self, active: _Active) -> None:
         self._active.remove(active)
@@ -111,7 +146,7 @@ class PackedEngine:
             if extent is None:
                 self._waiting.append(row)
                 continue
-            active = _Active(row, extent, list(row.prompt[len(extent.tokens) :]))
+            active = _Active(row, extent, list(row.prompt[len(extent.tokens) :]), self._guess(row))
             if len(active.pending) > 1:
                 computed_now.add(row.prompt)
             self._active.append(active)
@@ -134,3 +169,8 @@ class PackedEngine:
         elif extent:
             self._arena.open(extent, row.prompt)
         return extent
+
+
+def _latest(row: Row) -> list[int]:
+    """The last tokens of a conversation: as many as guesses go by."""
+    return [*row.prompt[-Drafts.order :], *row.tokens[-Drafts.order :]]

@@ -20,10 +20,9 @@ from metaplan.models.local.row import Engine, Finisher, Row
 
 __all__ = ["LocalModel"]
 
-# Requests that coroutines make "at once" arrive some microseconds apart.
-_GATHER_S = 0.005
-# Of so small a model, threads wait for each other longer than they compute.
-_TINY_PARAMETERS = 2_000_000
+# Of so small a model, threads wait for each other longer than they compute; where others use the
+# cores as well (environment workers), they wait for those.
+_SMALL_PARAMETERS = 10_000_000
 
 
 class LocalModel:
@@ -98,8 +97,10 @@ class LocalModel:
     ) -> list[Completion]:
         """Draws `n` completions; see `ChatModel.complete`.
 
-        With a seed, the i-th completion depends on messages, sampling, seed and i alone. A request
-        whose coroutine is cancelled is dropped.
+        With a seed, the i-th completion depends on messages, sampling, seed and i alone: on what
+        else is in a batch, and on what is kept of the session, only as far as sums are rounded in
+        another order. Logits then differ by about a millionth, and a text only where two tokens
+        were as close as that. A request whose coroutine is cancelled is dropped.
         """
         prompt = tuple(self._chat.prompt(messages, session))
         if len(prompt) + sampling.max_tokens > self._context:
@@ -140,7 +141,7 @@ class LocalModel:
         """Takes up requests and generates until closed and done."""
         import torch
 
-        if self._model.num_parameters() < _TINY_PARAMETERS:
+        if self._model.num_parameters() < _SMALL_PARAMETERS:
             torch.set_num_threads(1)  # of this worker thread's computations
         open_ = True
         while open_ or self._engine.rows:
@@ -160,10 +161,10 @@ class LocalModel:
         idle = not self._engine.rows
         while self._engine.room > 0:
             try:
-                if idle:
-                    row = self._queue.get(timeout=_GATHER_S if self._engine.rows else None)
+                if idle and self._engine.rows:
+                    row = self._queue.get(timeout=self._engine.gather_s)
                 else:
-                    row = self._queue.get_nowait()
+                    row = self._queue.get(block=idle)
             except queue.Empty:
                 break
             if row is None:

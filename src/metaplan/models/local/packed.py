@@ -7,6 +7,7 @@ are between calls; it does not depend on what else is computed with it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from metaplan.models.local.attention import Step, register
@@ -15,12 +16,27 @@ from metaplan.models.local.cache import Extent
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["CannotPackError", "PackedModel"]
+__all__ = ["CannotPackError", "News", "PackedModel"]
 
 # Two short conversations by which a model's code is tried: token ids, modulo the vocabulary.
 _TRIAL = ((1, 2, 3, 5, 8, 13, 21), (1, 2, 3, 4, 6))
 # Rotary angles that follow the length of what is computed change keys that are already kept.
 _ROPE_BY_LENGTH = ("dynamic", "longrope")
+
+
+@dataclass(frozen=True, eq=False)
+class News:
+    """What is to be computed of a conversation.
+
+    Attributes:
+        extent: Where it is kept; the new tokens are noted there.
+        tokens: Those that follow.
+        asked: Of how many of the last ones the logits are wanted.
+    """
+
+    extent: Extent
+    tokens: Sequence[int]
+    asked: int = 1
 
 
 class CannotPackError(Exception):
@@ -63,30 +79,36 @@ class PackedModel:
         """How many tokens' keys and values there is memory for."""
         return int(self._keys[0].shape[2])
 
-    def compute(self, news: Sequence[tuple[Extent, Sequence[int]]]) -> torch.Tensor:
+    def compute(self, news: Sequence[News]) -> torch.Tensor:
         """Computes tokens that follow those of their extents, and notes them there.
 
         Returns:
-            Logits after the last new token of each: as many rows as `news` by vocabulary, float32.
+            Logits after the tokens asked for, one conversation's after the other's: tokens by
+            vocabulary, float32.
         """
         import torch
 
-        for extent, new in news:
-            extent.tokens += new
+        for new in news:
+            new.extent.tokens += new.tokens
         step = Step(
             self._keys,
             self._values,
-            [extent for extent, _ in news],
-            [len(new) for _, new in news],
+            [new.extent for new in news],
+            [len(new.tokens) for new in news],
             batched=self._batched,
         )
-        tokens = torch.tensor([[token for _, new in news for token in new]])
+        tokens = torch.tensor([[token for new in news for token in new.tokens]])
+        asked = [
+            at
+            for new, end in zip(news, step.ends, strict=True)
+            for at in range(end - new.asked, end)
+        ]
         with torch.inference_mode():
             output = self._model(
                 input_ids=tokens.to(self._model.device),
                 position_ids=step.positions.unsqueeze(0),
                 use_cache=False,
-                logits_to_keep=step.last,
+                logits_to_keep=torch.tensor(asked, device=self._model.device),
                 packed=step,
             )
             logits: torch.Tensor = output.logits[0].float()
@@ -105,9 +127,9 @@ class PackedModel:
 
         longer, shorter = _trial(self._model)
         one, other = Extent(0, len(longer)), Extent(len(longer), len(shorter))
-        of_shorter = self.compute([(one, longer[:-3]), (other, shorter)])[1]
-        self.compute([(one, longer[-3:-1])])
-        of_longer = self.compute([(one, longer[-1:])])[0]
+        of_shorter = self.compute([News(one, longer[:-3]), News(other, shorter)])[1]
+        self.compute([News(one, longer[-3:-1])])
+        of_longer = self.compute([News(one, longer[-1:])])[0]
         bound = 1e-4 if self._model.dtype in {torch.float32, torch.float64} else 3e-2
         for ours, theirs in zip((of_longer, of_shorter), expected, strict=True):
             if float((ours - theirs).abs().max()) > bound * float(theirs.abs().max()):

@@ -35,10 +35,23 @@ class Row:
     session: str | None = None
     future: Future[Completion] = field(default_factory=Future)
     tokens: list[int] = field(default_factory=list)
+    _numbers: list[float] = field(default_factory=list)
+
+    def number(self, token: int) -> float:
+        """The random number, in [0, 1), by which the n-th token is drawn."""
+        while len(self._numbers) <= token:
+            self._numbers.append(self.dice.random())
+        return self._numbers[token]
 
 
 class Engine(Protocol):
-    """Generates the rows that it was given, a token of each at a time."""
+    """Generates the rows that it was given, a token of each at a time.
+
+    Attributes:
+        gather_s: How long to wait, with nothing else to do, for rows that may come with a row.
+    """
+
+    gather_s: float
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -108,25 +121,27 @@ class Finisher:
         )
 
 
-def draw(logits: torch.Tensor, rows: Sequence[Row]) -> list[int]:
-    """The next token of each row: the likeliest at temperature 0, else by inverting the CDF.
+def draw(logits: torch.Tensor, wanted: Sequence[tuple[Row, int]]) -> list[int]:
+    """Tokens: the likeliest at temperature 0, else by inverting the cumulated probabilities.
 
     Args:
-        logits: Rows by vocabulary, float32.
-        rows: With their temperature, nucleus and dice; one number is drawn per row and token.
+        logits: Tokens by vocabulary, float32.
+        wanted: Of each token, its row, and how many tokens after the next one it stands.
     """
     import torch
 
     best: list[int] = logits.argmax(-1).tolist()
-    warm = [at for at, row in enumerate(rows) if row.sampling.temperature > 0]
+    warm = [at for at, (row, _) in enumerate(wanted) if row.sampling.temperature > 0]
     if not warm:
         return best
-    chosen = [rows[at] for at in warm]
-    numbers = [(row.sampling.temperature, row.sampling.top_p, row.dice.random()) for row in chosen]
+    numbers = [
+        (row.sampling.temperature, row.sampling.top_p, row.number(len(row.tokens) + ahead))
+        for row, ahead in (wanted[at] for at in warm)
+    ]
     columns = torch.tensor(numbers, dtype=torch.float64, device=logits.device)
     temperature, nucleus, dice = columns.T.unsqueeze(-1)
     likely = (logits[warm].double() / temperature).softmax(-1)
-    if any(row.sampling.top_p < 1 for row in chosen):
+    if any(top_p < 1 for _, top_p, _ in numbers):
         likely = _nucleus(likely, nucleus)
     mass = likely.cumsum(-1)
     drawn = torch.searchsorted(mass, dice * mass[:, -1:], right=True)
