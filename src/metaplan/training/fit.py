@@ -28,7 +28,6 @@ __all__ = ["fit"]
 
 _log = logging.getLogger(__name__)
 _TINY_PARAMETERS = 2_000_000
-_SAMPLING = {"random": "random", "by_length": "batch_rebalance"}
 _PACKAGES = ("metaplan", "torch", "transformers", "trl", "peft", "accelerate", "tokenizers")
 
 
@@ -214,12 +213,9 @@ def _arguments(settings: SftSettings | DpoSettings, limit: int, devices: int, ou
     }
     if isinstance(settings, DpoSettings):
         return DPOConfig(**shared, beta=settings.beta, precompute_ref_log_probs=True)
-    return SFTConfig(
-        **shared,
-        packing=False,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        train_sampling_strategy=_SAMPLING[settings.batching],
-    )
+    if settings.batching == "by_length":
+        shared["train_sampling_strategy"] = "batch_rebalance"
+    return SFTConfig(**shared, packing=False, dataset_kwargs={"skip_prepare_dataset": True})
 
 
 def _trainer(

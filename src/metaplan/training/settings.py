@@ -106,7 +106,7 @@ class SftSettings(TrainingSettings):
     Attributes:
         batching: ``by_length`` puts examples of like length into the same forward pass, which
             saves padding where they differ as much as episodes do. Each update still sees
-            `batch_size` random examples.
+            `batch_size` random examples, in passes of `per_device_batch_size` on average.
     """
 
     batching: Literal["random", "by_length"] = "random"
