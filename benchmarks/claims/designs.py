@@ -166,15 +166,27 @@ def _honest(study: Study) -> Design:
     )
 
 
-def _above(split: str, a: str, b: str, agent: str = MAIN, **more: object) -> Contrast:
-    who = "" if agent == MAIN else f"{agent}, "
-    text = f"{who}{split}: {a} > {b}"
-    return Contrast(text, Way(agent, split, a), Way(agent, split, b), **more)  # type: ignore[arg-type]
+def _above(
+    split: str,
+    a: str,
+    b: str,
+    agent: str = MAIN,
+    *,
+    measure: Measure = Measure.SUCCESS,
+    decides: bool = True,
+) -> Contrast:
+    """Method `a` above method `b`, with the same agent."""
+    return Contrast(
+        ("" if agent == MAIN else f"{agent}, ") + f"{split}: {a} > {b}",
+        Way(agent, split, a),
+        Way(agent, split, b),
+        measure=measure,
+        decides=decides,
+    )
 
 
 def _gain(study: Study) -> Design:
     pairs = (("mpo", "sft"), ("sft", "none"), ("mpo", "none"), ("mpo", "rft"))
-    within_20 = {"measure": Measure.SUCCESS_20, "decides": False}
     return Design(
         key="C1",
         claim="MPO > SFT > no plan, and MPO > RFT",
@@ -182,7 +194,11 @@ def _gain(study: Study) -> Design:
         ways=_main_ways(study),
         contrasts=(
             *(_above(split, a, b) for split in study.splits for a, b in pairs),
-            *(_above(split, a, b, **within_20) for split in study.splits for a, b in pairs),
+            *(
+                _above(split, a, b, measure=Measure.SUCCESS_20, decides=False)
+                for split in study.splits
+                for a, b in pairs
+            ),
         ),
         seeds=study.plan.seeds,
         measures=(Measure.SUCCESS, Measure.SUCCESS_20),

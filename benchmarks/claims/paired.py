@@ -63,7 +63,7 @@ def paired(a: Scores, b: Scores | None = None) -> Paired:
         ValueError: The sides have no task in common in any seed, or no seed.
     """
     seeds = sorted({seed for side in (a, b or {}) for seed in side if seed is not None})
-    rows = [_row(_of_seed(a, seed), _of_seed(b, seed)) for seed in seeds or [None]]
+    rows = [_row(_of_seed(a, seed), _of_seed(b, seed)) for seed in seeds or (None,)]
     tasks = sorted({key for row in rows for key in row})
     if not tasks or not all(rows):
         raise ValueError("the two sides have no task in common")
