@@ -69,7 +69,7 @@ class Speed(NamedTuple):
 
 def write_model(path: Path, shape: dict[str, Any], device: str) -> float:
     """A directory with random weights and a tokenizer of few words; the number of weights."""
-    create_scratch_model(["a b c d e"], path, ScratchSettings(hidden_size=8, heads=1, layers=1))
+    create_scratch_model([" a b c d"], path, ScratchSettings(hidden_size=8, heads=1, layers=1))
     tokenizer = AutoTokenizer.from_pretrained(path)
     tokenizer.model_max_length = shape["max_position_embeddings"]
     tokenizer.save_pretrained(path)
