@@ -5,7 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -70,29 +70,23 @@ def test_an_own_plan_is_the_summary_of_what_the_person_did_without_it(tuning_rec
 def test_another_s_plan_is_of_a_task_of_the_same_wording_and_the_person_is_shown_it(
     tuning_recipe, tmp_path
 ):
-    settings = (
-        "tasks.train.count=60",
-        "tuning.people=2",
-        "tuning.plans={none: 1, own: 0, other: 1}",
-    )
+    settings = ("tasks.train.count=60", "tuning.plans={none: 0, own: 0, other: 1}")
     found = shown(tuning_recipe, tmp_path, *settings)
-    guided = [one for one in found if one.origin == "other"]
-    assert len(guided) >= 3
-    for one in guided:
-        assert one.trajectory.plan == one.plan
-        donors = [
-            other
-            for other in found
-            if other.seed_plan == one.plan and other.trajectory.plan is None
-        ]
-        assert any(
-            wording(donor.trajectory.task) == wording(one.trajectory.task)
-            and donor.trajectory.task.key != one.trajectory.task.key
-            for donor in donors
-        )
-    origins = Counter(one.origin for one in found)
-    assert origins["none"] > 20  # half, but for those whose wording nobody shares
-    assert sum(origins.values()) == 120
+    assert len(found) == 60
+    alike = defaultdict(list)
+    for one in found:
+        alike[wording(one.trajectory.task)].append(one.trajectory.task)
+    for one in found:
+        task = one.trajectory.task
+        others = [other for other in alike[wording(task)] if other.key != task.key]
+        lent = [HOUSEHOLD.summarise(HOUSEHOLD.demonstrate(other, 0, None)) for other in others]
+        if one.origin == "other":
+            assert one.trajectory.plan == one.plan
+            assert one.plan in lent
+        else:  # nobody shares its wording
+            assert (others, one.origin) == ([], "own")
+            assert one.plan == one.seed_plan
+    assert sum(one.origin == "other" for one in found) >= 5
 
 
 def test_shares_are_kept_over_many_demonstrations(tuning_recipe, tmp_path):

@@ -9,7 +9,7 @@ someone acts who trusts a plan as far as it goes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -29,7 +29,6 @@ from metaplan.core import (
 )
 from metaplan.episodes import for_each
 from metaplan.planners import write_jsonl
-from metaplan.recipes.tuning import PlanShares
 from metaplan.runs import Run, conversation_beside
 
 __all__ = ["agent_dataset", "demonstrate"]
@@ -42,8 +41,8 @@ def demonstrate(run: Run) -> list[Demonstration]:
     """Has the training tasks demonstrated, each by as many people as the recipe says.
 
     Which plan goes with a demonstration is drawn from the task's key and the person's number: more
-    tasks or people leave the others as they are. Demonstrations are kept in the run; an interrupted
-    stage goes on.
+    people leave the others as they are; more tasks do, but for whose plan is shown to somebody
+    else. Demonstrations are kept in the run; an interrupted stage goes on.
 
     Returns:
         Solved ones, sorted by task key and person.
@@ -123,38 +122,6 @@ def _check(run: Run) -> None:
         )
 
 
-# -- one expert, who reads no plans
-
-
-def _by_expert(run: Run, tasks: Mapping[str, Task]) -> list[Demonstration]:
-    shares = run.tuning.plans
-    if shares.other > 0:
-        run.progress.say(
-            "the expert can't be shown plans: those of other tasks (tuning.plans.other) are left "
-            "out, and its own (tuning.plans.own) take their place"
-        )
-    trajectories = sorted(expert_trajectories(run, tasks), key=lambda found: found.task.key)
-    return [
-        _beside_own_plan(run, found, 0, _draw(run, found.task, 0, others=False))
-        for found in trajectories
-    ]
-
-
-def _beside_own_plan(
-    run: Run, trajectory: ExpertTrajectory, person: int, origin: Origin
-) -> Demonstration:
-    """With its own summary, or without a plan."""
-    seed_plan = _seed_plan(run, trajectory)
-    plan = None if origin == "none" else seed_plan
-    return Demonstration(
-        trajectory=trajectory,
-        person=person,
-        plan=plan,
-        origin="own" if plan else "none",
-        seed_plan=seed_plan,
-    )
-
-
 def _seed_plan(run: Run, trajectory: ExpertTrajectory) -> MetaPlan | None:
     """The rule's summary of a solved trajectory; None where there is nothing to tell."""
     if run.benchmark.summarise is None or not trajectory.success:
@@ -165,20 +132,39 @@ def _seed_plan(run: Run, trajectory: ExpertTrajectory) -> MetaPlan | None:
         return None
 
 
-def _draw(run: Run, task: Task, person: int, *, others: bool) -> Origin:
-    """Which plan goes with a demonstration.
-
-    Args:
-        run: Its seed and shares count.
-        task: Which is demonstrated.
-        person: By whom.
-        others: Whether there are other tasks' plans; if not, its own has their share.
-    """
-    shares: PlanShares = run.tuning.plans
-    other = shares.other if others else 0.0
-    own = shares.own + shares.other - other
+def _draw(run: Run, task: Task, person: int) -> Origin:
+    """Which plan goes with a person's demonstration of a task, by the recipe's shares."""
+    shares = run.tuning.plans
     dice = Random(seed_from(run.config.seed, "plan shown", task.key, person))  # noqa: S311
-    return dice.choices(_ORIGINS, (shares.none, own, other))[0]
+    return dice.choices(_ORIGINS, (shares.none, shares.own, shares.other))[0]
+
+
+def _demonstration(
+    run: Run, trajectory: ExpertTrajectory, person: int, origin: Origin
+) -> Demonstration:
+    """Beside the plan that the expert was shown; else beside its own, unless `origin` is none."""
+    seed_plan = _seed_plan(run, trajectory)
+    own = None if origin == "none" else seed_plan
+    return Demonstration(
+        trajectory=trajectory,
+        person=person,
+        plan=trajectory.plan or own,
+        origin="other" if trajectory.plan else "own" if own else "none",
+        seed_plan=seed_plan,
+    )
+
+
+# -- one expert, who reads no plans
+
+
+def _by_expert(run: Run, tasks: Mapping[str, Task]) -> list[Demonstration]:
+    if run.tuning.plans.other > 0:
+        run.progress.say(
+            "the expert can't be shown plans: those of other tasks (tuning.plans.other) are left "
+            "out, and its own (tuning.plans.own) take their place"
+        )
+    trajectories = sorted(expert_trajectories(run, tasks), key=lambda found: found.task.key)
+    return [_demonstration(run, found, 0, _draw(run, found.task, 0)) for found in trajectories]
 
 
 # -- many people, who read plans
@@ -186,47 +172,55 @@ def _draw(run: Run, task: Task, person: int, *, others: bool) -> Origin:
 
 @dataclass(frozen=True)
 class _Part:
-    """One person's demonstration of one task, to be played.
-
-    Attributes:
-        plan: What the person is shown.
-    """
+    """One person's demonstration of one task, shown a plan or none."""
 
     task: Task
     person: int
-    origin: Origin
     plan: MetaPlan | None = None
 
+    @property
+    def key(self) -> tuple[str, int, str | None]:
+        """As in `RunStore.demonstrations`."""
+        return self.task.key, self.person, self.plan.key if self.plan else None
 
-@dataclass(frozen=True)
-class _Donor:
-    """A seed plan that may be shown with another task."""
 
-    task_key: str
-    person: int
-    plan: MetaPlan
+_Known: TypeAlias = dict[tuple[str, int, str | None], ExpertTrajectory]
 
 
 def _by_people(run: Run, tasks: Mapping[str, Task]) -> list[Demonstration]:
-    """First those who are shown nothing; their summaries are what the others are shown."""
-    wordings: dict[str, int] = {}
+    """First those who are shown nothing; their summaries are what the others are shown.
+
+    Someone who is to be shown another task's plan gets the one that follows from what the same
+    person did there; where nobody shares the wording, or nothing came of it, they go on alone.
+    """
+    alike: dict[str, list[Task]] = {}
     for task in tasks.values():
-        wordings[_wording(task)] = wordings.get(_wording(task), 0) + 1
-    parts = [
-        _Part(task, person, _draw(run, task, person, others=wordings[_wording(task)] > 1))
+        alike.setdefault(_wording(task), []).append(task)
+    wanted = {
+        _Part(task, person).key: _draw(run, task, person)
         for task in tasks.values()
         for person in range(run.tuning.people)
-    ]
+    }
+    lenders = {
+        (key, person): lender
+        for (key, person, _), origin in wanted.items()
+        if origin == "other"
+        and (lender := _lender(run, tasks[key], person, alike[_wording(tasks[key])]))
+    }
     known = run.store.demonstrations()
-    alone = _play(run, [part for part in parts if part.origin != "other"], known, "demonstrations")
-    donors: dict[str, list[_Donor]] = {}
-    for shown in alone:
-        if shown.seed_plan is not None:
-            donor = _Donor(shown.trajectory.task.key, shown.person, shown.seed_plan)
-            donors.setdefault(_wording(shown.trajectory.task), []).append(donor)
-    others = _with_donors(run, [part for part in parts if part.origin == "other"], donors)
-    guided = _play(run, list(others), known, "demonstrations with a plan")
-    return sorted(alone + guided, key=lambda shown: (shown.trajectory.task.key, shown.person))
+    alone = [_Part(tasks[key], person) for key, person, _ in wanted if (key, person) not in lenders]
+    lending = [_Part(lender, person) for (_, person), lender in lenders.items()]
+    _play(run, [*alone, *lending], known, "demonstrations")
+    shown = [
+        _Part(tasks[key], person, _seed_plan(run, known[_Part(lender, person).key]))
+        for (key, person), lender in lenders.items()
+    ]
+    _play(run, shown, known, "demonstrations with a plan")
+    parts = sorted((*alone, *shown), key=lambda part: part.key[:2])
+    return [
+        _demonstration(run, known[part.key], part.person, wanted[part.key[0], part.person, None])
+        for part in parts
+    ]
 
 
 def _wording(task: Task) -> str:
@@ -234,32 +228,22 @@ def _wording(task: Task) -> str:
     return task.instruction.strip().rpartition("\n")[2].lower()
 
 
-def _with_donors(
-    run: Run, parts: Iterable[_Part], donors: Mapping[str, Sequence[_Donor]]
-) -> Iterator[_Part]:
-    """Gives each a plan of another task; where no other was solved, it goes on without."""
-    for part in parts:
-        key = part.task.key
-        others = [donor for donor in donors.get(_wording(part.task), ()) if donor.task_key != key]
-        if not others:
-            yield _Part(part.task, part.person, "own")
-            continue
-        order = (run.config.seed, key, part.person)
-        donor = min(others, key=lambda donor: digest(*order, donor.task_key, donor.person))
-        yield _Part(part.task, part.person, "other", donor.plan)
+def _lender(run: Run, task: Task, person: int, alike: Sequence[Task]) -> Task | None:
+    """Another task of the same wording; which one, is drawn from the keys."""
+    others = [other for other in alike if other.key != task.key]
+    order = (run.config.seed, "lender", task.key, person)
+    return min(others, key=lambda other: digest(*order, other.key), default=None)
 
 
-_Known: TypeAlias = dict[tuple[str, int, str | None], ExpertTrajectory]
-"""What was demonstrated; see `RunStore.demonstrations`."""
-
-
-def _play(run: Run, parts: Sequence[_Part], known: _Known, label: str) -> list[Demonstration]:
+def _play(run: Run, parts: Sequence[_Part], known: _Known, label: str) -> None:
     """Has those played that are not known, which they are from then on."""
-    missing = [part for part in parts if _key(part) not in known]
+    distinct = {part.key: part for part in parts}
+    missing = [part for key, part in distinct.items() if key not in known]
 
     async def play_all() -> None:
         pool = await run.pool()
-        with run.progress.track(label, len(parts), len(parts) - len(missing)) as tracker:
+        done = len(distinct) - len(missing)
+        with run.progress.track(label, len(distinct), done) as tracker:
 
             async def play(part: _Part) -> None:
                 found = await trajectory_of(
@@ -267,27 +251,10 @@ def _play(run: Run, parts: Sequence[_Part], known: _Known, label: str) -> list[D
                 )
                 found = found.model_copy(update={"plan": part.plan})
                 run.store.add_demonstration(part.person, found)
-                known[_key(part)] = found
+                known[part.key] = found
                 tracker.advance()
 
             await for_each(missing, play, limit=run.config.runtime.concurrency)
 
     if missing:
         run.wait(play_all())
-    return [_demonstration(run, part, known[_key(part)]) for part in parts]
-
-
-def _key(part: _Part) -> tuple[str, int, str | None]:
-    return part.task.key, part.person, part.plan.key if part.plan else None
-
-
-def _demonstration(run: Run, part: _Part, trajectory: ExpertTrajectory) -> Demonstration:
-    if part.plan is None:
-        return _beside_own_plan(run, trajectory, part.person, part.origin)
-    return Demonstration(
-        trajectory=trajectory,
-        person=part.person,
-        plan=part.plan,
-        origin="other",
-        seed_plan=_seed_plan(run, trajectory),
-    )

@@ -32,7 +32,7 @@ def eto_dataset(run: Run, agent: Path, demonstrations: Sequence[Demonstration]) 
         demonstrations: Of which the first of each task is paired.
 
     Returns:
-        ``datasets/agent_eto.jsonl``; None where the agent did as well as the expert everywhere.
+        ``datasets/agent_eto.jsonl``; None where the agent did nowhere worse than the expert.
     """
     with run.stage("failures") as result:
         chosen = _first_of_each_task(run, demonstrations)
@@ -44,7 +44,7 @@ def eto_dataset(run: Run, agent: Path, demonstrations: Sequence[Demonstration]) 
         ]
         result.update(episodes=len(episodes), pairs=len(pairs))
     if not pairs:
-        run.progress.say("the agent does as well as the expert on every task: nothing to prefer")
+        run.progress.say("the agent did nowhere worse than the expert: there is nothing to prefer")
         return None
     return write_jsonl(
         run.datasets / "agent_eto.jsonl", (_line(run, shown, failed) for shown, failed in pairs)
