@@ -21,7 +21,7 @@ __all__ = ["Step", "estimate"]
 # On two cores that have nothing else to do, with models of a million parameters.
 _TRAINING_S = 15.0
 _TASK_S = 0.025  # to read a training task and to ask the expert
-_EPISODE_S = 0.05  # where an agent has not played yet
+_EPISODE_S = 0.1  # where an agent has not played yet
 
 
 @dataclass(frozen=True)
