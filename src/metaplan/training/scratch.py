@@ -39,6 +39,9 @@ _PIECE = r"</?[\w|]+>|\n| ?[\p{L}_#]+| ?\p{N}| ?[^\s\p{L}\p{N}]|\s"
 # room listing takes a quarter of the tokens, and its "a shelf 2" is no longer mistaken for the
 # "shelf" of the task when a plan is to name that.
 _THING = r"(?:,? ?(?:and )?\ban?\b)? ?[\p{L}_#]+ \p{N}+"
+# As agents name it in actions. What lies about is then another word than the kind of thing that a
+# task or a thought names, and to see the one that is sought takes a glance at one token.
+_NUMBERED = r" ?[\p{L}_#]+ \p{N}+"
 _NUMBER = r" ?\p{N}+"
 _MOST_PHRASES = 200
 _ALWAYS = ("\n", " ", *(f"{space}{digit}" for digit in range(10) for space in ("", " ")))
@@ -87,6 +90,9 @@ def create_scratch_model(texts: Iterable[str], out: Path, settings: ScratchSetti
         torch.manual_seed(settings.seed)
         model = LlamaForCausalLM(config)
         _make_attention_copy(model)
+        if settings.pieces == "phrases":
+            _make_attention_match(model)
+            _make_things_resemble_their_kind(model, tokenizer)
     # Servers sample greedily, whatever the request says, unless the model's own file says so.
     model.generation_config = GenerationConfig(
         do_sample=True, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
@@ -113,6 +119,36 @@ def _make_attention_copy(model: Any) -> None:
         attention.o_proj.weight.data.copy_(attention.v_proj.weight.data.T)
 
 
+def _make_attention_match(model: Any) -> None:
+    """Lets half of the heads look, from the start, at earlier mentions of the word they stand on.
+
+    Their query and key weights are equal (Trockman and Kolter again). An agent has to see whether
+    what it needs is among the things before it.
+    """
+    from torch.nn import init
+
+    for layer in model.model.layers:
+        query, key = layer.self_attn.q_proj.weight, layer.self_attn.k_proj.weight
+        init.orthogonal_(query)
+        init.orthogonal_(key)
+        half = len(query) // 2
+        key.data[:half] = query.data[:half]
+
+
+def _make_things_resemble_their_kind(model: Any, tokenizer: Any) -> None:
+    """Starts the token of "shelf 2" between those of "shelf" and "2".
+
+    So what is learned of one shelf holds, to begin with, for all of them.
+    """
+    embeddings = model.get_input_embeddings().weight.data
+    vocabulary: dict[str, int] = tokenizer.get_vocab()
+    for token, at in vocabulary.items():
+        kind, _, number = token.rpartition(" ")
+        parts = [vocabulary.get(kind), vocabulary.get(f" {number}")]
+        if number.isdecimal() and kind.strip() and None not in parts:
+            embeddings[at] = embeddings[parts].sum(dim=0) / 2**0.5
+
+
 def _build_tokenizer(texts: Iterable[str], settings: ScratchSettings) -> Any:
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
@@ -126,7 +162,7 @@ def _build_tokenizer(texts: Iterable[str], settings: ScratchSettings) -> Any:
     else:
         fine = splitter(_NUMBER, _PIECE)
         phrases = mine_phrases(_split(texts, fine), _MOST_PHRASES)
-        coarse = splitter(*phrase_patterns(phrases), _NUMBER, _PIECE)
+        coarse = splitter(*phrase_patterns(phrases), _NUMBERED, _NUMBER, _PIECE)
     counts: Counter[str] = Counter()
     for split in (fine, coarse):
         for pieces, times in _split(texts, split).items():

@@ -138,9 +138,9 @@ class ScratchSettings(Record):
         vocabulary_size: At most so many words, the most frequent first; the rest is ``<unk>``.
         pieces: What beside words is one token. ``things``: a numbered thing with its article
             (", a shelf 2"), for a planner, which names places and never one of several.
-            ``phrases``: what is said again and again between the things (". On the", ". I look
-            at"), for an agent, which copies " shelf" and " 2" into its actions: an episode then
-            takes half the tokens.
+            ``phrases``: a numbered thing without its article (" shelf 2"), and what is said again
+            and again between the things (". On the", ". I look at"), for an agent, which copies
+            things into its actions: an episode then takes a third of the tokens.
         seed: Of the weights.
     """
 

@@ -1,7 +1,8 @@
 """An expert that explores as a person would: reads, remembers, and looks in likely places first.
 
-It sees text only. What it knows beforehand is where such objects usually lie (``world.json``),
-each person with an own opinion of that; it does not know the house. Shown a plan, it takes from it
+It sees text only. What an expert knows beforehand is where such objects usually lie
+(``world.json``), with an own opinion of that; other people have opinions without knowledge. Nobody
+knows the house. Shown a plan, it takes from it
 one thing: for each object that it searches, the kinds of place that the plan names come first, in
 the plan's order; after them it searches on by its own opinion. Everything else it does as the task
 says, whatever the plan says.
@@ -30,9 +31,10 @@ __all__ = ["MOST_STEPS", "act_as_expert"]
 MOST_STEPS = 50
 """An expert that needs more gives up, as people do."""
 
-_OPINION = 0.4  # Standard deviation of the log of a person's opinion of a place's share.
+# Standard deviations of the log of an opinion of a place's share: an expert knows such houses,
+# other people have opinions only.
+_EXPERT, _PEOPLE = 0.4, 2.0
 _UNHEARD_OF = 0.5  # Percent: how likely a place is that the priors don't name.
-_USUAL = 20  # Percent: from here on, a person says "often".
 
 _OPENABLE = {type_.lower() for type_ in OPENABLE}
 _INSIDE = _OPENABLE | {"sinkbasin", "bathtubbasin", "garbagecan", "laundryhamper"}
@@ -44,14 +46,15 @@ class _Over(Exception):
 
 
 def act_as_expert(
-    task: Task, loaded: LoadedTask, *, person: int = 0, plan: MetaPlan | None = None
+    task: Task, loaded: LoadedTask, *, person: int | None = None, plan: MetaPlan | None = None
 ) -> ExpertTrajectory:
     """Plays one episode of a task.
 
     Args:
         task: Its key and `person` decide the opinions.
         loaded: The same task, loaded.
-        person: Which of any number of people acts.
+        person: Which of any number of people acts, who do not know where things usually lie; None
+            for the expert, who does.
         plan: What the person is shown, if anything.
 
     Returns:
@@ -59,8 +62,7 @@ def act_as_expert(
     """
     environment = loaded.make()
     first = environment.reset().text
-    seed = seed_from("expert", task.key, *([person] if person else []))
-    someone = _Person(environment, first, seed, plan)
+    someone = _Person(environment, first, task.key, person, plan)
     wish = read_wish(first)
     try:
         if wish is not None:
@@ -83,10 +85,16 @@ class _Person:
     """Someone in a room: what they did, where they are, what they saw."""
 
     def __init__(
-        self, environment: Environment, first: str, seed: int, plan: MetaPlan | None
+        self,
+        environment: Environment,
+        first: str,
+        task_key: str,
+        person: int | None,
+        plan: MetaPlan | None,
     ) -> None:
         self._environment = environment
-        self._seed = seed
+        self._seed = seed_from("expert", task_key, *([] if person is None else [person]))
+        self._is_expert = person is None
         self._places = sorted(
             read_names(first.split("Your task is to:", maxsplit=1)[0]),
             key=lambda name: (type_of(name), int(name.split()[1])),
@@ -111,13 +119,13 @@ class _Person:
                 self._treat(thing, wish.verb)
             if wish.lamp_type:
                 lamp = self._find(wish.lamp_type)
-                self._do(f"use {lamp}", f"There is the {type_of(lamp)}. I turn it on.")
+                thought = f"{_need(type_of(lamp))}, and here it is. I turn it on."
+                self._do(f"use {lamp}", thought)
             else:
                 self._bring(thing, goal)
 
     def _take(self, thing: str) -> None:
-        type_ = type_of(thing)
-        thought = f"There is {_a(type_)} {_where(type_of(self._at))}. I take it."
+        thought = f"{_need(type_of(thing))}, and here it is. I take it."
         self._do(f"take {thing} from {self._at}", thought)
         rest = (other for other in self._seen[self._at] if other != thing)
         self._seen[self._at] = tuple(rest)
@@ -149,16 +157,15 @@ class _Person:
             _Over: There is none to be found.
         """
         for place, thing in self._remembered(object_type, besides):
-            self._go(place, f"I saw {_a(object_type)} {_where(type_of(place))}. I go back there.")
+            sight = f"and I saw one {_where(type_of(place))}. I go back there."
+            self._go(place, f"{_need(object_type)}, {sight}")
             return thing
         hinted = self._hinted(object_type)
         for place in self._in_likely_order(object_type, besides, first=hinted):
-            thought = (
-                f"The plan says to look at the {type_of(place)}. I look at {place}."
-                if type_of(place) in hinted
-                else self._hope(object_type, place)
-            )
-            self._go(place, thought)
+            type_ = type_of(place)
+            why = "The plan says" if type_ in hinted else "One may be"
+            search = f"and none is here. {why} {_where(type_)}. I look at {place}."
+            self._go(place, f"{_need(object_type)}, {search}")
             found = [thing for thing in self._seen.get(place, ()) if type_of(thing) == object_type]
             if found:
                 return found[0]
@@ -202,19 +209,16 @@ class _Person:
     def _opinion(self, object_type: str, place_type: str) -> float:
         """By what factor this person over- or underrates a type of place."""
         seed = seed_from(self._seed, object_type, place_type)
-        return Random(seed).lognormvariate(0.0, _OPINION)  # noqa: S311 (a person, not a secret)
+        spread = _EXPERT if self._is_expert else _PEOPLE
+        return Random(seed).lognormvariate(0.0, spread)  # noqa: S311 (a person, not a secret)
 
     def _shares(self, object_type: str) -> dict[str, float]:
-        """How usual each type of place in this room is for an object, in percent."""
+        """How usual each type of place in this room is for an object, in percent, if one knows."""
         types = sorted({type_of(place) for place in self._places})
+        if not self._is_expert:
+            return dict.fromkeys(types, 1.0)
         priors = _lower_case_priors(types).get(object_type, {})
         return {type_: max(priors.get(type_, 0), _UNHEARD_OF) for type_ in types}
-
-    def _hope(self, object_type: str, place: str) -> str:
-        share = self._shares(object_type)[type_of(place)]
-        odds = "is often" if share >= _USUAL else "may be" if share >= 1 else "could still be"
-        what = _a(object_type).capitalize()
-        return f"{what} {odds} {_where(type_of(place))}. I look at {place}."
 
     def _one_of(self, place_type: str) -> str:
         """The place of a type that the person uses: always the first."""
@@ -259,6 +263,14 @@ def _intention(wish: Wish) -> str:
         return f"I need to find {what}, take it, and turn on the {wish.lamp_type}. "
     treat = f", {wish.verb} it with the {_STATIONS[wish.verb]}," if wish.verb else ""
     return f"I need to find {what}{treat} and put {it} {_where(wish.place_type or '')}. "
+
+
+def _need(type_: str) -> str:
+    """How a thought about a thing begins: what is sought stands before what is seen of it.
+
+    So a small model that learns from these thoughts can compare the two where it has to decide.
+    """
+    return f"I need {_a(type_)}"
 
 
 def _a(noun: str) -> str:
