@@ -2,8 +2,8 @@
 
 An agent reads and writes the same few sentences about changing things: "You arrive at", "shelf",
 "2", ". On the", "shelf", "2", ", you see a", … As single tokens, the phrases between the things
-make its episodes three times shorter, while each thing and each number stays one token, the same in
-room listing, plan, observation and action, so that it can be copied from one to the other.
+halve its episodes, while things and numbers stay tokens of their own, the same in room listing,
+plan, observation and action, so that they can be copied from one to the other.
 """
 
 from __future__ import annotations
