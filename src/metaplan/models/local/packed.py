@@ -108,7 +108,7 @@ class PackedModel:
                 input_ids=tokens.to(self._model.device),
                 position_ids=step.positions.unsqueeze(0),
                 use_cache=False,
-                logits_to_keep=torch.tensor(asked, device=self._model.device),
+                logits_to_keep=torch.tensor(asked, dtype=torch.long, device=self._model.device),
                 packed=step,
             )
             logits: torch.Tensor = output.logits[0].float()
