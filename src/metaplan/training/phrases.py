@@ -1,8 +1,8 @@
 """Stock phrases: what texts say again and again, between the things that they name.
 
 An agent reads and writes the same few sentences about changing things: "You arrive at", "shelf 2",
-". On the", "shelf 2", ", you see a", … As single tokens, the phrases between the things take half of
-an episode's tokens away, and none of them holds a thing or a number, so that those are the same
+". On the", "shelf 2", ", you see a", … As single tokens, the phrases between the things halve an
+episode, and none of them holds a thing or a number, so that those are the same
 tokens in room listing, plan, observation and action and can be copied from one to the other.
 """
 
