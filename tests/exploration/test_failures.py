@@ -1,6 +1,5 @@
 """ETO's pairs: an expert's trajectory and the agent's own failure, from the same first message."""
 
-
 import pytest
 
 from metaplan import load_recipe
