@@ -12,7 +12,7 @@ import pytest
 
 from metaplan import load_recipe
 from metaplan.collection import agent_dataset, demonstrate
-from metaplan.core import ConfigError, UserError
+from metaplan.core import ConfigError, MetaPlan, Task, UserError
 from metaplan.environments import get_benchmark
 from metaplan.episodes import SilentProgress
 from metaplan.planners import read_jsonl, write_jsonl
@@ -59,11 +59,16 @@ def test_alone_a_person_learns_no_plan_from_anybody(tuning_recipe, tmp_path):
         assert all(step.thought for step in one.trajectory.steps)
 
 
-def test_an_own_plan_is_the_summary_of_what_the_person_did_without_it(tuning_recipe, tmp_path):
-    alone = shown(tuning_recipe, tmp_path / "none", "tuning.plans={none: 1, own: 0, other: 0}")
-    found = shown(tuning_recipe, tmp_path / "own", "tuning.plans={none: 0, own: 1, other: 0}")
-    assert [one.trajectory for one in found] == [one.trajectory for one in alone]
-    assert all(one.plan == HOUSEHOLD.summarise(one.trajectory) for one in found)
+def seed_plan_of(task: Task) -> MetaPlan:
+    return HOUSEHOLD.summarise(HOUSEHOLD.expert(task))
+
+
+def test_an_own_plan_is_the_seed_plan_of_the_task_and_the_person_is_shown_it(
+    tuning_recipe, tmp_path
+):
+    found = shown(tuning_recipe, tmp_path, "tuning.plans={none: 0, own: 1, other: 0}")
+    assert all(one.plan == seed_plan_of(one.trajectory.task) for one in found)
+    assert all(one.plan == one.trajectory.plan for one in found)
     assert {one.origin for one in found} == {"own"}
 
 
@@ -79,13 +84,12 @@ def test_another_s_plan_is_of_a_task_of_the_same_wording_and_the_person_is_shown
     for one in found:
         task = one.trajectory.task
         others = [other for other in alike[wording(task)] if other.key != task.key]
-        lent = [HOUSEHOLD.summarise(HOUSEHOLD.demonstrate(other, 0, None)) for other in others]
+        assert one.trajectory.plan == one.plan
         if one.origin == "other":
-            assert one.trajectory.plan == one.plan
-            assert one.plan in lent
+            assert one.plan in [seed_plan_of(other) for other in others]
         else:  # nobody shares its wording
             assert (others, one.origin) == ([], "own")
-            assert one.plan == one.seed_plan
+            assert one.plan == seed_plan_of(task)
     assert sum(one.origin == "other" for one in found) >= 5
 
 
@@ -105,8 +109,7 @@ def test_lines_say_what_was_shown_and_are_conversations(tuning_recipe, tmp_path)
         first = line["messages"][0]["content"]
         assert ("Step 1:" in first) == (line["plan_key"] is not None)
         assert (line["plan_key"] is None) == (line["plan_origin"] == "none")
-        if line["plan_origin"] == "own":
-            assert line["seed_plan"] in first
+        assert ("The plan says" in str(line["messages"])) <= ("Step 1:" in first)
 
 
 def test_more_people_and_tasks_leave_the_others_as_they_are(tuning_recipe, tmp_path):
@@ -114,7 +117,8 @@ def test_more_people_and_tasks_leave_the_others_as_they_are(tuning_recipe, tmp_p
     heard = Heard()
     grown = ("tuning.plans={none: 1, own: 1, other: 0}", "tuning.people=2", "tasks.train.count=18")
     shown(tuning_recipe, tmp_path, *grown, progress=heard)
-    assert ("demonstrations", 36, 12) in heard.tracked
+    assert ("expert trajectories", 18, 12) in heard.tracked
+    assert any(label == "demonstrations" and total == 36 for label, total, _ in heard.tracked)
     after = lines(tuning_recipe, tmp_path, *grown)
     assert [line for line in after if line in before] == before
     heard = Heard()

@@ -1,10 +1,10 @@
 """What an agent learns from: experts' trajectories, with plans beside them and without.
 
 Agents are tuned as in AgentTuning (Zeng et al., 2023) and ETO (Song et al., 2024), on solved
-trajectories. So that an agent can read plans, some are shown beside them: the summary of the very
-trajectory (``own``), which fits, or that of another task with the same wording (``other``), which
-may be wrong here. In the second case the expert was shown the plan as well: what follows is how
-someone acts who trusts a plan as far as it goes.
+trajectories. So that an agent can read plans, some stand beside them: the seed plan of the very
+task (``own``), which fits, or that of another task with the same wording (``other``), which may be
+wrong here. Whoever demonstrates was shown the plan, and trusts it as far as it goes; where a
+benchmark has one expert, who reads no plans, the own one is told in hindsight.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def demonstrate(run: Run) -> list[Demonstration]:
     """Has the training tasks demonstrated, each by as many people as the recipe says.
 
     Which plan goes with a demonstration is drawn from the task's key and the person's number: more
-    people leave the others as they are; more tasks do, but for whose plan is shown to somebody
-    else. Demonstrations are kept in the run; an interrupted stage goes on.
+    people leave the others as they are; more tasks do, but for whose plan is shown beside another.
+    Demonstrations are kept in the run; an interrupted stage goes on.
 
     Returns:
         Solved ones, sorted by task key and person.
@@ -139,32 +139,30 @@ def _draw(run: Run, task: Task, person: int) -> Origin:
     return dice.choices(_ORIGINS, (shares.none, shares.own, shares.other))[0]
 
 
-def _demonstration(
-    run: Run, trajectory: ExpertTrajectory, person: int, origin: Origin
-) -> Demonstration:
-    """Beside the plan that the expert was shown; else beside its own, unless `origin` is none."""
-    seed_plan = _seed_plan(run, trajectory)
-    own = None if origin == "none" else seed_plan
-    return Demonstration(
-        trajectory=trajectory,
-        person=person,
-        plan=trajectory.plan or own,
-        origin="other" if trajectory.plan else "own" if own else "none",
-        seed_plan=seed_plan,
-    )
-
-
 # -- one expert, who reads no plans
 
 
 def _by_expert(run: Run, tasks: Mapping[str, Task]) -> list[Demonstration]:
+    """Beside a trajectory, the summary of that very trajectory: what fits in hindsight."""
     if run.tuning.plans.other > 0:
         run.progress.say(
             "the expert can't be shown plans: those of other tasks (tuning.plans.other) are left "
             "out, and its own (tuning.plans.own) take their place"
         )
-    trajectories = sorted(expert_trajectories(run, tasks), key=lambda found: found.task.key)
-    return [_demonstration(run, found, 0, _draw(run, found.task, 0)) for found in trajectories]
+    demonstrations = []
+    for found in sorted(expert_trajectories(run, tasks), key=lambda found: found.task.key):
+        seed_plan = _seed_plan(run, found)
+        shows = seed_plan is not None and _draw(run, found.task, 0) != "none"
+        demonstrations.append(
+            Demonstration(
+                trajectory=found,
+                person=0,
+                plan=seed_plan if shows else None,
+                origin="own" if shows else "none",
+                seed_plan=seed_plan,
+            )
+        )
+    return demonstrations
 
 
 # -- many people, who read plans
@@ -176,7 +174,8 @@ class _Part:
 
     task: Task
     person: int
-    plan: MetaPlan | None = None
+    origin: Origin
+    plan: MetaPlan | None
 
     @property
     def key(self) -> tuple[str, int, str | None]:
@@ -188,39 +187,45 @@ _Known: TypeAlias = dict[tuple[str, int, str | None], ExpertTrajectory]
 
 
 def _by_people(run: Run, tasks: Mapping[str, Task]) -> list[Demonstration]:
-    """First those who are shown nothing; their summaries are what the others are shown.
+    """Shown the seed plan of their task, of another one, or none.
 
-    Someone who is to be shown another task's plan gets the one that follows from what the same
-    person did there; where nobody shares the wording, or nothing came of it, they go on alone.
+    Where no other task has the wording, the own plan takes its place.
     """
+    shares = run.tuning.plans
+    shows = shares.own + shares.other > 0
+    experts = expert_trajectories(run, tasks) if shows and run.benchmark.expert else []
+    seeds = {found.task.key: plan for found in experts if (plan := _seed_plan(run, found))}
     alike: dict[str, list[Task]] = {}
     for task in tasks.values():
         alike.setdefault(_wording(task), []).append(task)
-    wanted = {
-        _Part(task, person).key: _draw(run, task, person)
-        for task in tasks.values()
+    parts = [
+        _part(run, task, person, alike[_wording(task)], seeds)
+        for _, task in sorted(tasks.items())
         for person in range(run.tuning.people)
-    }
-    lenders = {
-        (key, person): lender
-        for (key, person, _), origin in wanted.items()
-        if origin == "other"
-        and (lender := _lender(run, tasks[key], person, alike[_wording(tasks[key])]))
-    }
-    known = run.store.demonstrations()
-    alone = [_Part(tasks[key], person) for key, person, _ in wanted if (key, person) not in lenders]
-    lending = [_Part(lender, person) for (_, person), lender in lenders.items()]
-    _play(run, [*alone, *lending], known, "demonstrations")
-    shown = [
-        _Part(tasks[key], person, _seed_plan(run, known[_Part(lender, person).key]))
-        for (key, person), lender in lenders.items()
     ]
-    _play(run, shown, known, "demonstrations with a plan")
-    parts = sorted((*alone, *shown), key=lambda part: part.key[:2])
+    known = run.store.demonstrations()
+    _play(run, parts, known, "demonstrations")
     return [
-        _demonstration(run, known[part.key], part.person, wanted[part.key[0], part.person, None])
+        Demonstration(
+            trajectory=known[part.key],
+            person=part.person,
+            plan=part.plan,
+            origin=part.origin,
+            seed_plan=_seed_plan(run, known[part.key]),
+        )
         for part in parts
     ]
+
+
+def _part(
+    run: Run, task: Task, person: int, alike: Sequence[Task], seeds: Mapping[str, MetaPlan]
+) -> _Part:
+    origin = _draw(run, task, person)
+    lender = _lender(run, task, person, alike) if origin == "other" else None
+    if origin == "other" and lender is None:
+        origin = "own"
+    plan = None if origin == "none" else seeds.get((lender or task).key)
+    return _Part(task, person, origin if plan else "none", plan)
 
 
 def _wording(task: Task) -> str:
