@@ -48,3 +48,37 @@ async def test_sessions_that_lost_their_place_say_the_same(model_dir):
     assert await asyncio.gather(*(talk(narrow, at) for at in range(12))) == expected
     await roomy.close()
     await narrow.close()
+
+
+async def test_long_prompts_are_computed_in_several_steps(model_dir, monkeypatch):
+    whole = LocalModel(model_dir)
+    expected = await asyncio.gather(*(talk(whole, at) for at in range(5)))
+    monkeypatch.setattr("metaplan.models.local.engine._STEP_TOKENS", 7)
+    pieces = LocalModel(model_dir)
+    assert await asyncio.gather(*(talk(pieces, at) for at in range(5))) == expected
+    await whole.close()
+    await pieces.close()
+
+
+async def test_two_requests_of_one_session_at_once_are_both_answered(model_dir):
+    model = LocalModel(model_dir)
+    chats = [[{"role": "user", "content": f"You see a {word}."}] for word in WORDS]
+    greedy = Sampling(max_tokens=12)
+    expected = [await model.complete(chat, greedy) for chat in chats]
+    for _ in range(2):
+        asked = (model.complete(chat, greedy, session="one") for chat in chats)
+        assert await asyncio.gather(*asked) == expected
+    await model.close()
+
+
+async def test_a_session_goes_on_after_a_cancelled_turn(model_dir):
+    model = LocalModel(model_dir)
+    expected = await talk(model, 1, keep=False)
+    chat = [{"role": "user", "content": "You see a mug, a plate, a " + WORDS[1]}]
+    long = asyncio.ensure_future(
+        model.complete(chat, Sampling(max_tokens=400), session="episode 1")
+    )
+    await asyncio.sleep(0.05)
+    long.cancel()
+    assert await talk(model, 1) == expected
+    await model.close()
