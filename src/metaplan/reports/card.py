@@ -74,7 +74,8 @@ def _introduction(run: Run) -> str:
         else f"`{base}`"
     )
     return (
-        f"An agent for {escape(run.benchmark.description)}\n\nBase model: {made}. It answers every "
+        f"An agent for {run.benchmark.name}: {escape(run.benchmark.description)}\n\n"
+        f"Base model: {made}. It answers every "
         f"observation with `Thought: …` and `Action: …`, and was trained on the prompts of the "
         f"profile `{run.config.agent.profile}`, plans at `{run.config.agent.placement}`: use it "
         f"with those."
@@ -128,9 +129,10 @@ def _data(run: Run) -> str:
         "",
         *(f"- {key.replace('_', ' ')}: {value}" for key, value in facts.items()),
         "",
-        "The own plan is the rule's summary of the very trajectory; the other one that of another "
-        "training task of the same wording, which the expert was shown as well. Thoughts are the "
-        "expert's own, or from a template where it has none.",
+        "The own plan is the seed plan of the task, the other one that of another training task of "
+        "the same wording; whoever demonstrated was shown it as well. A benchmark's one expert is "
+        "shown none: its own plan is the summary of the very trajectory. Thoughts are the expert's "
+        "own, or from a template where it has none.",
     ]
     return "\n".join(lines)
 
