@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 from metaplan.collection import agent_dataset, collect, demonstrate
@@ -142,10 +142,7 @@ def run_mpo(
             f"there is no '{until}' in this run: evaluate.methods names no trained planner "
             f"(sft, rft, mpo)"
         )
-    with full_disk_named(directory), Run(config, directory, progress) as run:
-        for stage in mpo(run):
-            if stage == until:
-                return
+    _carry_out(mpo, config, directory, progress, until)
 
 
 def run_tune(
@@ -172,7 +169,18 @@ def run_tune(
             "this recipe trains no agent: it has no field 'tuning'. 'metaplan run' carries it out; "
             "recipes that tune agents are household-agent and alfworld-agent"
         )
+    _carry_out(tune, config, directory, progress, until)
+
+
+def _carry_out(
+    stages: Callable[[Run], Iterator[str]],
+    config: RunConfig,
+    directory: str | Path,
+    progress: Progress | None,
+    until: str,
+) -> None:
+    """Goes through the stages of a run up to the one that is named."""
     with full_disk_named(directory), Run(config, directory, progress) as run:
-        for stage in tune(run):
+        for stage in stages(run):
             if stage == until:
                 return
