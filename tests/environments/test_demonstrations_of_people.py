@@ -1,6 +1,7 @@
 """People who demonstrate for agent tuning: many, fallible about places, guided by plans."""
 
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -60,7 +61,21 @@ def test_every_step_has_a_thought_and_a_decision_is_preceded_by_what_is_sought()
         for step in demonstrate(one, 0).steps:
             assert step.thought
             if step.action.startswith("take"):
-                assert re.search(r"I need an? \w+, and here it is\.", step.thought)
+                assert re.search(r"I need an? (\w+), and here is \1 \d+\.", step.thought)
+
+
+def test_people_slip_where_nothing_new_is_to_be_seen_and_go_on_elsewhere() -> None:
+    slips = 0
+    for one in TASKS:
+        visited: set[str] = set()
+        for step, following in pairwise(demonstrate(one, 0).steps):
+            if step.mistake:
+                slips += 1
+                assert step.observation == "Nothing happens." or step.action in visited
+                assert following.action != step.action
+            visited.add(step.action)
+    assert slips >= 5
+    assert not any(step.mistake for one in TASKS for step in household.expert(one).steps)
 
 
 @pytest.mark.data

@@ -85,9 +85,9 @@ def test_instances_and_overlong_steps_are_too_specific(step):
 
 
 def test_too_many_steps_are_too_specific_as_a_whole():
-    (problem,) = lint_plan(MetaPlan(steps=("Go to the bed.",) * 13), HOUSE)
+    (problem,) = lint_plan(MetaPlan(steps=("Go to the bed.",) * 15), HOUSE)
     assert (problem.kind, problem.step) == ("too_specific", None)
-    assert lint_plan(MetaPlan(steps=("Go to the bed.",) * 12), HOUSE) == ()
+    assert lint_plan(MetaPlan(steps=("Go to the bed.",) * 14), HOUSE) == ()
 
 
 @pytest.mark.parametrize(

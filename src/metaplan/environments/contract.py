@@ -139,8 +139,9 @@ class Benchmark:
         expert: A solved trajectory of a task; expensive. None where there is no expert.
         demonstrate: An episode for agent tuning, with a thought for every step: of the n-th of any
             number of people, who differ in what they think, shown a plan or none. They look first
-            where the plan says, and go on by themselves where it is wrong. None where there are no
-            such people: tuning then takes `expert`.
+            where the plan says, and go on by themselves where it is wrong. With None for a number,
+            of an expert who knows where things usually lie. None where there are no such people:
+            tuning then takes `expert`.
         summarise: Tells an expert's trajectory as a meta plan, by rule: the stand-in for an LLM
             (section 3.1). Raises `DataError` where there is nothing to tell. None where there is no
             such rule.
@@ -164,7 +165,7 @@ class Benchmark:
     tasks: Callable[[str], Sequence[Task]]
     load: Callable[[Task], LoadedTask]
     expert: Callable[[Task], ExpertTrajectory] | None
-    demonstrate: Callable[[Task, int, MetaPlan | None], ExpertTrajectory] | None = None
+    demonstrate: Callable[[Task, int | None, MetaPlan | None], ExpertTrajectory] | None = None
     summarise: Callable[[ExpertTrajectory], MetaPlan] | None = None
     action_templates: tuple[str, ...]
     prompts: Prompts

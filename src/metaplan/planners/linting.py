@@ -30,7 +30,7 @@ class PlanProblem(Record):
     message: str
 
 
-_MOST_STEPS = 12
+_MOST_STEPS = 14
 _MOST_WORDS = 30
 _MOST_DEEDS = 2
 

@@ -66,7 +66,7 @@ def _fingerprint(task_set: str) -> Mapping[str, str]:
     return {"grammar": grammar, "games": digest(keys), "respelling": "1"}
 
 
-def _demonstrate(task: Task, person: int, plan: MetaPlan | None) -> ExpertTrajectory:
+def _demonstrate(task: Task, person: int | None, plan: MetaPlan | None) -> ExpertTrajectory:
     return act_as_expert(task, _load(task), person=person, plan=plan)
 
 

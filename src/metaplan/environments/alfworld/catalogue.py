@@ -5,8 +5,11 @@ The numbers are in ``world.json``, which says where each of them comes from.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from typing import TypeVar
 
 from pydantic import Field
 
@@ -20,8 +23,11 @@ __all__ = [
     "ObjectPrior",
     "Room",
     "World",
+    "merge_rooms",
     "read_world",
 ]
+
+_T = TypeVar("_T")
 
 LAMP = "DeskLamp"
 
@@ -92,6 +98,27 @@ class World(Record):
     source: tuple[str, ...]
     holds: dict[str, frozenset[str]]
     rooms: dict[str, Room]
+
+
+def merge_rooms(rooms: Sequence[Room]) -> Room:
+    """Several rooms as one: what stands in any of them, and the sum of what lies where."""
+    furniture: dict[str, Furniture] = {}
+    for type_, piece in _in_any(room.furniture for room in rooms):
+        known = furniture.get(type_, piece)
+        furniture[type_] = max(known, piece, key=lambda one: (one.chance, one.most))
+    objects: dict[str, ObjectPrior] = {}
+    for type_, prior in _in_any(room.objects for room in rooms):
+        known_places = Counter(objects[type_].places if type_ in objects else {})
+        count = objects[type_].mean_count if type_ in objects else 0.0
+        objects[type_] = ObjectPrior(
+            mean_count=count + prior.mean_count, places=dict(known_places + Counter(prior.places))
+        )
+    return Room(furniture=furniture, objects=objects)
+
+
+def _in_any(found: Iterable[Mapping[str, _T]]) -> Iterator[tuple[str, _T]]:
+    for one in found:
+        yield from one.items()
 
 
 @cache

@@ -6,6 +6,10 @@ knows the house. Shown a plan, it takes from it
 one thing: for each object that it searches, the kinds of place that the plan names come first, in
 the plan's order; after them it searches on by its own opinion. Everything else it does as the task
 says, whatever the plan says.
+
+People slip now and then while they search: they go where they are, or where they have been. An
+agent that learned from right actions alone would not know what to do after its own slips (DART,
+Laskey et al., 2017).
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from collections.abc import Collection, Iterator, Sequence
 from random import Random
 
 from metaplan.core import ExpertStep, ExpertTrajectory, MetaPlan, Task, seed_from
-from metaplan.environments.alfworld.catalogue import OPENABLE, Room, read_world
+from metaplan.environments.alfworld.catalogue import OPENABLE, Room, merge_rooms, read_world
 from metaplan.environments.alfworld.hints import Hint, read_hints
 from metaplan.environments.alfworld.reading import (
     Verb,
@@ -34,6 +38,7 @@ MOST_STEPS = 50
 # Standard deviations of the log of an opinion of a place's share: an expert knows such houses,
 # other people have opinions only.
 _EXPERT, _PEOPLE = 0.4, 2.0
+_SLIPS = 0.12  # Of the searching steps of people, not of the expert.
 _UNHEARD_OF = 0.5  # Percent: how likely a place is that the priors don't name.
 
 _OPENABLE = {type_.lower() for type_ in OPENABLE}
@@ -95,11 +100,10 @@ class _Person:
         self._environment = environment
         self._seed = seed_from("expert", task_key, *([] if person is None else [person]))
         self._is_expert = person is None
-        self._places = sorted(
-            read_names(first.split("Your task is to:", maxsplit=1)[0]),
-            key=lambda name: (type_of(name), int(name.split()[1])),
-        )
+        # In the room's own order: the next place of a kind is what it names next.
+        self._places = list(read_names(first.split("Your task is to:", maxsplit=1)[0]))
         kinds = {type_of(place) for place in self._places}
+        self._slips = Random(seed_from(self._seed, "slips"))  # noqa: S311 (a person, not a secret)
         self._hints: list[Hint] = list(read_hints(plan, kinds)) if plan else []
         self._seen: dict[str, tuple[str, ...]] = {}
         self._at = ""
@@ -119,13 +123,13 @@ class _Person:
                 self._treat(thing, wish.verb)
             if wish.lamp_type:
                 lamp = self._find(wish.lamp_type)
-                thought = f"{_need(type_of(lamp))}, and here it is. I turn it on."
+                thought = f"{_need(type_of(lamp))}, and here is {lamp}. I turn it on."
                 self._do(f"use {lamp}", thought)
             else:
                 self._bring(thing, goal)
 
     def _take(self, thing: str) -> None:
-        thought = f"{_need(type_of(thing))}, and here it is. I take it."
+        thought = f"{_need(type_of(thing))}, and here is {thing}. I take it."
         self._do(f"take {thing} from {self._at}", thought)
         rest = (other for other in self._seen[self._at] if other != thing)
         self._seen[self._at] = tuple(rest)
@@ -157,19 +161,28 @@ class _Person:
             _Over: There is none to be found.
         """
         for place, thing in self._remembered(object_type, besides):
-            sight = f"and I saw one {_where(type_of(place))}. I go back there."
+            sight = f"and I saw one {_where(type_of(place))}. I go back to {place}."
             self._go(place, f"{_need(object_type)}, {sight}")
             return thing
         hinted = self._hinted(object_type)
         for place in self._in_likely_order(object_type, besides, first=hinted):
             type_ = type_of(place)
             why = "The plan says" if type_ in hinted else "One may be"
+            if self._seen and not self._is_expert and self._slips.random() < _SLIPS:
+                self._slip(object_type)
             search = f"and none is here. {why} {_where(type_)}. I look at {place}."
             self._go(place, f"{_need(object_type)}, {search}")
             found = [thing for thing in self._seen.get(place, ()) if type_of(thing) == object_type]
             if found:
                 return found[0]
         raise _Over(object_type)
+
+    def _slip(self, object_type: str) -> None:
+        """Stays where it is, or goes where it has been."""
+        place = self._slips.choice([self._at, self._slips.choice(list(self._seen))])
+        search = f"and none is here. One may be {_where(type_of(place))}. I look at {place}."
+        self._do(f"go to {place}", f"{_need(object_type)}, {search}", mistake=True)
+        self._at = place
 
     def _remembered(self, object_type: str, besides: str) -> Iterator[tuple[str, str]]:
         """Where the person saw such objects, where they are now first."""
@@ -221,11 +234,11 @@ class _Person:
         return {type_: max(priors.get(type_, 0), _UNHEARD_OF) for type_ in types}
 
     def _one_of(self, place_type: str) -> str:
-        """The place of a type that the person uses: always the first."""
-        for place in self._places:
-            if type_of(place) == place_type:
-                return place
-        raise _Over(place_type)
+        """The place of a type that the person uses: always that of the least number."""
+        places = [place for place in self._places if type_of(place) == place_type]
+        if not places:
+            raise _Over(place_type)
+        return min(places, key=lambda place: int(place.split()[1]))
 
     def _go(self, place: str, thought: str) -> None:
         """Goes to a place, unless there already, and opens it where it is closed."""
@@ -235,8 +248,11 @@ class _Person:
         if place not in self._seen:
             self._do(f"open {place}", f"The {type_of(place)} is closed. I open it.")
 
-    def _do(self, action: str, thought: str) -> None:
+    def _do(self, action: str, thought: str, *, mistake: bool = False) -> str:
         """Acts, and remembers what there is to see.
+
+        Returns:
+            The observation.
 
         Raises:
             _Over: The task is solved, or has taken too many steps.
@@ -245,7 +261,9 @@ class _Person:
         thought = f"{self._intention}{thought}"
         self._intention = ""  # Said once, at the start.
         self.steps.append(
-            ExpertStep(action=action, observation=result.observation, thought=thought)
+            ExpertStep(
+                action=action, observation=result.observation, thought=thought, mistake=mistake
+            )
         )
         self.success = result.success
         sight = read_sight(result.observation)
@@ -253,6 +271,7 @@ class _Person:
             self._seen[sight.place] = sight.things
         if result.terminated or len(self.steps) >= MOST_STEPS:
             raise _Over
+        return result.observation
 
 
 def _intention(wish: Wish) -> str:
@@ -282,13 +301,15 @@ def _where(place_type: str) -> str:
 
 
 def _lower_case_priors(place_types: Collection[str]) -> dict[str, dict[str, int]]:
-    """Where objects lie in the kind of room that has these places."""
+    """Where objects lie in the kinds of room that these places fit best."""
 
     def fit(room: Room) -> float:
         certain = [type_.lower() for type_, piece in room.furniture.items() if piece.chance == 1]
         return sum(type_ in place_types for type_ in certain) / len(certain)
 
+    rooms = read_world().rooms.values()
+    best = max(map(fit, rooms))
     return {
         object_type.lower(): {place.lower(): share for place, share in prior.places.items()}
-        for object_type, prior in max(read_world().rooms.values(), key=fit).objects.items()
+        for object_type, prior in merge_rooms([r for r in rooms if fit(r) == best]).objects.items()
     }

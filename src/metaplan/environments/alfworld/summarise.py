@@ -2,7 +2,7 @@
 
 The paper lets GPT-4o write the summary (Figure 8); this is the deterministic stand-in for it. It
 tells what *this* expert did on *this* task, at the abstraction of the paper's plans: kinds for
-instances, no place twice, a search as the place where it ended. So its plans are as particular as
+instances, no place twice in a search. So its plans are as particular as
 one trajectory is, and nothing was put into them, good or bad, that the expert did not do.
 """
 
@@ -16,12 +16,11 @@ from metaplan.core import DataError, ExpertStep, ExpertTrajectory, MetaPlan
 
 __all__ = ["summarise"]
 
-_MOST_STEPS = 10
-# A search is told by the kinds of place that it went through: the last two of them, while they were
-# few; after more, a summary says "where it may be located" (Figure 14), since which places they
-# were is no longer what matters.
-_NAMED_KINDS = 2
-_WIDE_KINDS = 4
+_MOST_STEPS = 14
+# A search is told by the kinds of place that it went through, in its order; one that went through
+# this many is told as "where it may be located" (Figure 14): which places they were is no longer
+# what matters.
+_WIDE_KINDS = 6
 
 _NAME = r"([a-z]+ \d+)"
 _VISIT = re.compile(rf"go to {_NAME}")
@@ -83,7 +82,7 @@ class _Narrator:
         self._actions = [
             step.action.strip().lower()
             for step in steps
-            if not step.observation.startswith("Nothing happens")
+            if not (step.mistake or step.observation.startswith("Nothing happens"))
         ]
         self._walk = _Walk()
         self._holding = ""
@@ -133,7 +132,7 @@ class _Narrator:
         if len(walk.kinds) >= _WIDE_KINDS:
             yield _Line(f"Go to where {thing} {being} located.", "go")
             return
-        *tried, found = walk.kinds[-_NAMED_KINDS:] or [""]
+        *tried, found = walk.kinds or [""]
         yield from (_Line(f"Go to the {kind}.", "tried") for kind in tried)
         yield from _arrival(found, walk)
 

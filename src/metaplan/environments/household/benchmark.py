@@ -82,7 +82,7 @@ def expert(task: Task) -> ExpertTrajectory:
     return act_as_expert(task, load(task))
 
 
-def demonstrate(task: Task, person: int, plan: MetaPlan | None) -> ExpertTrajectory:
+def demonstrate(task: Task, person: int | None, plan: MetaPlan | None) -> ExpertTrajectory:
     """One of many people's episode of a task, with a plan or without."""
     return act_as_expert(task, load(task), person=person, plan=plan)
 

@@ -1,4 +1,8 @@
-"""Draws houses: one room with its furniture, and objects where such objects usually lie."""
+"""Draws houses: two rooms in one with their furniture, and objects where they usually lie.
+
+In one of ALFWorld's rooms there is little to plan: searched in any order, most of them show what is
+wanted within an episode's 30 steps.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ __all__ = ["House", "Thing", "draw_furniture", "draw_things", "places_in"]
 _MOST_OF_A_TYPE = 3  # As in ALFRED, gen/constants.py: MAX_NUM_OF_OBJ_INSTANCES.
 # Enough to have to search; not so many that the listing fills a small model's context, or that
 # stock TextWorld, whose translation grows with their square, takes long to load.
-_FEWEST_PIECES, _MOST_PIECES = 16, 26
+_FEWEST_PIECES, _MOST_PIECES = 24, 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +35,21 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """A room, furnished and stocked.
+    """A flat, furnished and stocked.
 
     Attributes:
-        room: Its kind.
+        rooms: Their kinds, in alphabetical order.
         furniture: The type of each receptacle.
         things: The objects in or on them.
     """
 
-    room: str
+    rooms: tuple[str, ...]
     furniture: tuple[str, ...]
     things: tuple[Thing, ...]
 
 
 def draw_furniture(rng: Random, room: Room) -> tuple[str, ...]:
-    """The types of a room's receptacles, each type as often as it has pieces."""
+    """The types of the receptacles of a room, or of several merged, each as often as it stands."""
     while True:
         drawn: list[str] = []
         for type_, furniture in room.furniture.items():
@@ -73,7 +77,7 @@ def draw_things(
 
     Args:
         rng: The source of chance.
-        room: Kind of the room, which holds the priors.
+        room: All rooms merged, which holds the priors.
         furniture: The type of each receptacle.
         wanted: Object types to the exact number of such objects.
         avoid: Object types to the type of place where none of them may lie.

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from random import Random
 
 from metaplan.core import seed_from
-from metaplan.environments.alfworld.catalogue import AFFORDANCES, LAMP, Room, read_world
+from metaplan.environments.alfworld.catalogue import (
+    AFFORDANCES,
+    LAMP,
+    Room,
+    merge_rooms,
+    read_world,
+)
 from metaplan.environments.household.houses import (
     House,
     draw_furniture,
@@ -63,7 +70,7 @@ _ROOMS = {
 
 _COUNTS = {_TWO: ((2, 3), (2, 1))}
 _USUAL_COUNTS = ((1, 2), (3, 1))
-_CLUTTER = (10, 20)
+_CLUTTER = (12, 24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,20 +130,27 @@ def draw_scenario(task_set: str, index: int) -> Scenario:
     """
     rng = Random(task_seed(task_set, index))  # noqa: S311 (games, not secrets)
     task_type = task_type_of(index)
-    room_name = rng.choice(_ROOMS[task_type])
-    room = read_world().rooms[room_name]
+    first = rng.choice(_ROOMS[task_type])
+    second = rng.choice([name for name in read_world().rooms if name != first])
+    rooms = tuple(sorted((first, second)))
+    flat = _merged(rooms)
     while True:
-        furniture = draw_furniture(rng, room)
-        if not is_layout_of(task_set, room_name, furniture):
+        furniture = draw_furniture(rng, flat)
+        if not is_layout_of(task_set, rooms, furniture):
             continue
-        goals = _possible_goals(task_set, task_type, room, furniture)
+        goals = _possible_goals(task_set, task_type, flat, furniture)
         if goals:
             break
     # First the object, then its place: else objects that fit everywhere would be most goals.
     object_type = rng.choice(sorted({object_type for object_type, _ in goals}))
     place_type = rng.choice([place for object_type_, place in goals if object_type_ == object_type])
     goal = Goal(task_type, object_type, place_type, wording=rng.randrange(2))
-    return Scenario(_stock(rng, room_name, furniture, goal), goal)
+    return Scenario(_stock(rng, rooms, furniture, goal), goal)
+
+
+@cache
+def _merged(rooms: tuple[str, ...]) -> Room:
+    return merge_rooms([read_world().rooms[name] for name in rooms])
 
 
 def _possible_goals(
@@ -173,14 +187,15 @@ def _affords(task_type: str, object_type: str) -> bool:
     return object_type != LAMP
 
 
-def _stock(rng: Random, room_name: str, furniture: tuple[str, ...], goal: Goal) -> House:
+def _stock(rng: Random, rooms: tuple[str, ...], furniture: tuple[str, ...], goal: Goal) -> House:
     """Puts the goal's objects and others into the house."""
     numbers, weights = _COUNTS.get(goal.task_type, _USUAL_COUNTS)
     wanted = {goal.object_type: rng.choices(numbers, weights)[0]}
     if goal.task_type == _LOOK:
         wanted[LAMP] = 1
     avoid = {} if goal.treatment else {goal.object_type: goal.place_type}
-    room = read_world().rooms[room_name]
     clutter = rng.randint(*_CLUTTER)
-    things = draw_things(rng, room, furniture, wanted=wanted, avoid=avoid, clutter=clutter)
-    return House(room_name, furniture, things)
+    things = draw_things(
+        rng, _merged(rooms), furniture, wanted=wanted, avoid=avoid, clutter=clutter
+    )
+    return House(rooms, furniture, things)

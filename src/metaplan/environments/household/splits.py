@@ -1,6 +1,6 @@
 """Which layouts and which goals only the `unseen` task set shows.
 
-One rule in code, on names alone: a layout is the set of furniture types in a room, a goal is an
+One rule in code, on names alone: a layout is the set of furniture types in a flat, a goal is an
 (object type, place type) pair. A hash of the names holds out a quarter of either. `unseen` shows
 held-out goals in held-out layouts; every other task set shows the rest only.
 """
@@ -23,7 +23,7 @@ __all__ = [
     "is_layout_of",
 ]
 
-GENERATOR_VERSION = "1"
+GENERATOR_VERSION = "2"
 """Counts up with every change that alters a generated game: old keys then name other tasks."""
 
 TASK_SETS = {
@@ -68,7 +68,7 @@ def is_goal_of(task_set: str, object_type: str, place_type: str) -> bool:
     return ((object_type, place_type) in held_out_goals()) == (task_set == "unseen")
 
 
-def is_layout_of(task_set: str, room: str, furniture: Iterable[str]) -> bool:
-    """Whether rooms with exactly these types of furniture may stand in the task set."""
-    rank = seed_from(_SALT, "layout", room, *sorted(set(furniture)))
+def is_layout_of(task_set: str, rooms: Iterable[str], furniture: Iterable[str]) -> bool:
+    """Whether flats of these rooms with exactly these types of furniture may be in the task set."""
+    rank = seed_from(_SALT, "layout", *rooms, *sorted(set(furniture)))
     return (rank % _ONE_IN == 0) == (task_set == "unseen")
