@@ -12,6 +12,7 @@ import pytest
 
 from metaplan import load_recipe
 from metaplan.collection import agent_dataset, demonstrate
+from metaplan.collection.demonstrations import _WRITER
 from metaplan.core import ConfigError, MetaPlan, Task, UserError
 from metaplan.environments import get_benchmark
 from metaplan.episodes import SilentProgress
@@ -52,7 +53,7 @@ def test_alone_a_person_learns_no_plan_from_anybody(tuning_recipe, tmp_path):
     assert [one.trajectory.task.key for one in found] == sorted(
         {o.trajectory.task.key for o in found}
     )
-    assert len(found) == 12
+    assert 10 <= len(found) <= 12  # now and then somebody gives up
     for one in found:
         assert (one.plan, one.origin, one.trajectory.plan) == (None, "none", None)
         assert one.seed_plan == HOUSEHOLD.summarise(one.trajectory)
@@ -63,11 +64,19 @@ def seed_plan_of(task: Task) -> MetaPlan:
     return HOUSEHOLD.summarise(HOUSEHOLD.expert(task))
 
 
+def seed_plans_of(task: Task) -> list[MetaPlan]:
+    """The expert's, and that of the person who writes plans."""
+    writer = HOUSEHOLD.demonstrate(task, _WRITER, None)
+    return [seed_plan_of(task), HOUSEHOLD.summarise(writer)]
+
+
 def test_an_own_plan_is_the_seed_plan_of_the_task_and_the_person_is_shown_it(
     tuning_recipe, tmp_path
 ):
     found = shown(tuning_recipe, tmp_path, "tuning.plans={none: 0, own: 1, other: 0}")
-    assert all(one.plan == seed_plan_of(one.trajectory.task) for one in found)
+    assert all(one.plan in seed_plans_of(one.trajectory.task) for one in found)
+    experts = sum(one.plan == seed_plan_of(one.trajectory.task) for one in found)
+    assert 0 < experts < len(found)
     assert all(one.plan == one.trajectory.plan for one in found)
     assert {one.origin for one in found} == {"own"}
 
@@ -77,7 +86,7 @@ def test_another_s_plan_is_of_a_task_of_the_same_wording_and_the_person_is_shown
 ):
     settings = ("tasks.train.count=60", "tuning.plans={none: 0, own: 0, other: 1}")
     found = shown(tuning_recipe, tmp_path, *settings)
-    assert len(found) == 60
+    assert 50 <= len(found) <= 60
     alike = defaultdict(list)
     for one in found:
         alike[wording(one.trajectory.task)].append(one.trajectory.task)
@@ -86,10 +95,10 @@ def test_another_s_plan_is_of_a_task_of_the_same_wording_and_the_person_is_shown
         others = [other for other in alike[wording(task)] if other.key != task.key]
         assert one.trajectory.plan == one.plan
         if one.origin == "other":
-            assert one.plan in [seed_plan_of(other) for other in others]
+            assert one.plan in [plan for other in others for plan in seed_plans_of(other)]
         else:  # nobody shares its wording
             assert (others, one.origin) == ([], "own")
-            assert one.plan == seed_plan_of(task)
+            assert one.plan in seed_plans_of(task)
     assert sum(one.origin == "other" for one in found) >= 5
 
 
@@ -110,6 +119,19 @@ def test_lines_say_what_was_shown_and_are_conversations(tuning_recipe, tmp_path)
         assert ("Step 1:" in first) == (line["plan_key"] is not None)
         assert (line["plan_key"] is None) == (line["plan_origin"] == "none")
         assert ("The plan says" in str(line["messages"])) <= ("Step 1:" in first)
+
+
+def test_what_people_do_by_mistake_is_read_but_not_trained(tuning_recipe, tmp_path):
+    found = shown(tuning_recipe, tmp_path, "tuning.people=2")
+    steps = [step for one in found for step in one.trajectory.steps]
+    replies = [
+        message
+        for line in lines(tuning_recipe, tmp_path, "tuning.people=2")
+        for message in line["messages"]
+        if message["role"] == "assistant"
+    ]
+    assert any(step.mistake for step in steps)
+    assert [message.get("weight", 1) for message in replies] == [not s.mistake for s in steps]
 
 
 def test_more_people_and_tasks_leave_the_others_as_they_are(tuning_recipe, tmp_path):
@@ -152,12 +174,14 @@ def test_killed_at_any_moment_nothing_is_played_twice_and_the_dataset_is_the_sam
 
 
 def played(directory: Path) -> int:
+    """Demonstrations, without those that only make plans to be shown."""
     path = directory / "run.db"
     if not path.exists():
         return 0
     connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
     try:
-        return connection.execute("SELECT COUNT(*) FROM demonstrations").fetchone()[0]
+        count = "SELECT COUNT(*) FROM demonstrations WHERE person != ?"
+        return connection.execute(count, (_WRITER,)).fetchone()[0]
     except sqlite3.OperationalError:  # not there yet
         return 0
     finally:
@@ -184,7 +208,7 @@ def test_trajectories_of_one_s_own_are_learned_with_thoughts_from_a_template(
     heard = Heard()
     settings = [f"collect.trajectories={own_trajectories}"]
     found = shown(tuning_recipe, tmp_path / "run", *settings, progress=heard)
-    assert len(found) == 11
+    assert len(found) == len(list(read_jsonl(own_trajectories))) - 1
     assert {one.origin for one in found} == {"none", "own"}
     assert any("can't be shown plans" in text for text in heard.said)
     (said,) = [text for text in heard.said if text.startswith("demonstrate:")]
@@ -201,5 +225,5 @@ def test_where_nothing_was_solved_there_is_nothing_to_learn(
 ):
     records = [record | {"success": False} for _, record in read_jsonl(own_trajectories)]
     write_jsonl(own_trajectories, records)
-    with pytest.raises(UserError, match="of 12 tasks the expert solved none"):
+    with pytest.raises(UserError, match=r"of \d+ tasks the expert solved none"):
         shown(tuning_recipe, tmp_path / "run", f"collect.trajectories={own_trajectories}")

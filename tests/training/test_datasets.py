@@ -27,11 +27,18 @@ def test_conversation_is_split_at_the_first_reply(tmp_path):
     assert read_examples(path, SFT_FIELDS) == [{"prompt": PROMPT, "completion": rest}]
 
 
+def test_a_message_keeps_a_weight_that_says_that_it_is_not_trained(tmp_path):
+    slip = [{**REPLY[0], "weight": 0}, *PROMPT, *REPLY]
+    path = write(tmp_path, json.dumps({"messages": PROMPT + slip}))
+    assert read_examples(path, SFT_FIELDS) == [{"prompt": PROMPT, "completion": slip}]
+
+
 @pytest.mark.parametrize(
     ("bad", "right"),
     [
         (json.dumps(GOOD), 'the field "messages", as the first line has'),
         (json.dumps({"messages": "text"}), 'field "messages"'),
+        (json.dumps({"messages": [*PROMPT, {**REPLY[0], "weight": 2}]}), '"weight": 0 where'),
         (json.dumps({"messages": PROMPT}), "followed by a list of messages"),
         (json.dumps({"messages": PROMPT + REPLY + PROMPT}), 'ends with role "assistant"'),
         (json.dumps({"messages": PROMPT + REPLY * 3}), 'with one of role "user" between'),

@@ -105,6 +105,16 @@ def test_what_the_assistant_says_is_trained_with_its_end_and_nothing_else(templa
     assert dataset[0]["input_ids"] == tokenizer.apply_chat_template(whole)["input_ids"]
 
 
+@pytest.mark.parametrize("template", [CHATML, FORGETFUL], ids=["chatml", "forgetful"])
+def test_a_turn_of_weight_0_is_read_but_not_trained(template, tmp_path):
+    slip, *rest = EPISODE["completion"]
+    example = {**EPISODE, "completion": [{**slip, "weight": 0}, *rest]}
+    tokenizer, (dataset, _) = read([example], template, tmp_path)
+    runs = [run for row in dataset for run in trained(tokenizer, row)]
+    assert [run.strip() for run in runs] == [said + "<|im_end|>" for said in SAID[1:]]
+    assert slip["content"] in tokenizer.decode(dataset[-1]["input_ids"])
+
+
 @pytest.mark.parametrize("template", [QWEN3, FORGETFUL], ids=["qwen3", "forgetful"])
 def test_turn_that_the_template_rewrites_later_is_trained_as_it_was_read(template, tmp_path):
     thinking = {

@@ -3,8 +3,9 @@
 Agents are tuned as in AgentTuning (Zeng et al., 2023) and ETO (Song et al., 2024), on solved
 trajectories. So that an agent can read plans, some stand beside them: the seed plan of the very
 task (``own``), which fits, or that of another task with the same wording (``other``), which may be
-wrong here. Whoever demonstrates was shown the plan, and trusts it as far as it goes; where a
-benchmark has one expert, who reads no plans, the own one is told in hindsight.
+wrong here. Half of them come from the expert, who knows where to look, half from another person,
+who tried more places. Whoever demonstrates was shown the plan, and trusts it as far as it goes;
+where a benchmark has one expert, who reads no plans, the own one is told in hindsight.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal, TypeAlias
 
-from metaplan.agents import Demonstration, expert_turns
+from metaplan.agents import Demonstration
 from metaplan.collection.experts import expert_trajectories, trajectory_of
 from metaplan.core import (
     ConfigError,
@@ -29,12 +30,13 @@ from metaplan.core import (
 )
 from metaplan.episodes import for_each
 from metaplan.planners import write_jsonl
-from metaplan.runs import Run, conversation_beside
+from metaplan.runs import Run, demonstrated_conversation
 
 __all__ = ["agent_dataset", "demonstrate"]
 
 Origin: TypeAlias = Literal["none", "own", "other"]
 _ORIGINS: tuple[Origin, ...] = ("none", "own", "other")
+_WRITER = 1_000_000  # The person whose seed plans are shown too, but no demonstration.
 
 
 def demonstrate(run: Run) -> list[Demonstration]:
@@ -79,7 +81,7 @@ def agent_dataset(run: Run, demonstrations: Sequence[Demonstration]) -> Path:
 def _line(run: Run, shown: Demonstration) -> dict[str, Any]:
     trajectory = shown.trajectory
     return {
-        "messages": conversation_beside(run, shown, expert_turns(trajectory)),
+        "messages": demonstrated_conversation(run, shown),
         "task_key": trajectory.task.key,
         "person": shown.person,
         "plan_key": shown.plan.key if shown.plan else None,
@@ -191,10 +193,8 @@ def _by_people(run: Run, tasks: Mapping[str, Task]) -> list[Demonstration]:
 
     Where no other task has the wording, the own plan takes its place.
     """
-    shares = run.tuning.plans
-    shows = shares.own + shares.other > 0
-    experts = expert_trajectories(run, tasks) if shows and run.benchmark.expert else []
-    seeds = {found.task.key: plan for found in experts if (plan := _seed_plan(run, found))}
+    known = run.store.demonstrations()
+    seeds = _seeds(run, tasks, known) if run.tuning.plans.own + run.tuning.plans.other else {}
     alike: dict[str, list[Task]] = {}
     for task in tasks.values():
         alike.setdefault(_wording(task), []).append(task)
@@ -203,7 +203,6 @@ def _by_people(run: Run, tasks: Mapping[str, Task]) -> list[Demonstration]:
         for _, task in sorted(tasks.items())
         for person in range(run.tuning.people)
     ]
-    known = run.store.demonstrations()
     _play(run, parts, known, "demonstrations")
     return [
         Demonstration(
@@ -217,14 +216,28 @@ def _by_people(run: Run, tasks: Mapping[str, Task]) -> list[Demonstration]:
     ]
 
 
+def _seeds(run: Run, tasks: Mapping[str, Task], known: _Known) -> dict[str, list[MetaPlan]]:
+    """Of each task, the seed plans of the expert and of a person who demonstrates to nobody."""
+    parts = [_Part(task, _WRITER, "none", None) for _, task in sorted(tasks.items())]
+    _play(run, parts, known, "other people's plans")
+    found = expert_trajectories(run, tasks) if run.benchmark.expert else []
+    seeds: dict[str, list[MetaPlan]] = {}
+    for trajectory in (*found, *(known[part.key] for part in parts)):
+        if plan := _seed_plan(run, trajectory):
+            seeds.setdefault(trajectory.task.key, []).append(plan)
+    return seeds
+
+
 def _part(
-    run: Run, task: Task, person: int, alike: Sequence[Task], seeds: Mapping[str, MetaPlan]
+    run: Run, task: Task, person: int, alike: Sequence[Task], seeds: Mapping[str, list[MetaPlan]]
 ) -> _Part:
     origin = _draw(run, task, person)
     lender = _lender(run, task, person, alike) if origin == "other" else None
     if origin == "other" and lender is None:
         origin = "own"
-    plan = None if origin == "none" else seeds.get((lender or task).key)
+    plans = [] if origin == "none" else seeds.get((lender or task).key, [])
+    dice = Random(seed_from(run.config.seed, "writer", task.key, person))  # noqa: S311
+    plan = dice.choice(plans) if plans else None
     return _Part(task, person, origin if plan else "none", plan)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from metaplan.collection.imports import read_trajectories
-from metaplan.core import EnvironmentFault, ExpertTrajectory, Task, UserError
+from metaplan.core import ConfigError, EnvironmentFault, ExpertTrajectory, Task, UserError
 from metaplan.episodes import for_each, retried
 from metaplan.runs import Run
 
@@ -22,11 +22,16 @@ def expert_trajectories(run: Run, tasks: Mapping[str, Task]) -> list[ExpertTraje
 
     Raises:
         UserError: There is neither a file nor an expert.
+        ConfigError: Nobody explores the benchmark's tasks.
         DataError: The file is wrong.
     """
     path = run.config.collect.trajectories
     if path is not None:
         return read_trajectories(Path(path))
+    if run.config.collect.expert == "exploring" and run.benchmark.demonstrate is None:
+        raise ConfigError(
+            f"collect.expert: nobody explores {run.benchmark.name}'s tasks; leave it at 'recorded'"
+        )
     if run.benchmark.expert is None:
         raise UserError(
             f"the benchmark {run.benchmark.name} has no expert: give trajectories or seed plans "
@@ -45,10 +50,14 @@ async def _ask_expert(run: Run, tasks: list[Task], known: list[ExpertTrajectory]
     solved = sum(trajectory.success for trajectory in known)
     total = len(known) + len(tasks)
     with run.progress.track("expert trajectories", total, len(known)) as tracker:
+        explores = run.config.collect.expert == "exploring"
+
+        def asked(task: Task) -> Awaitable[ExpertTrajectory]:
+            return pool.demonstrate(task, None, None) if explores else pool.expert(task)
 
         async def ask(task: Task) -> None:
             nonlocal solved
-            found = await trajectory_of(run, task, lambda: pool.expert(task))
+            found = await trajectory_of(run, task, lambda: asked(task))
             run.store.add_trajectory(found)
             solved += found.success
             tracker.advance(solved=solved)

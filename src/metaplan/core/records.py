@@ -201,11 +201,17 @@ class PreferencePair(Record):
 
 
 class ExpertStep(Record):
-    """One action of an expert and the observation that followed."""
+    """One action of an expert and the observation that followed.
+
+    Attributes:
+        mistake: Made so that what follows shows how one recovers: agents read it, but don't learn
+            to do it (noise in demonstrations as in DART, Laskey et al., 2017).
+    """
 
     action: str
     observation: str
     thought: str = ""
+    mistake: bool = False
 
 
 class ExpertTrajectory(Record):

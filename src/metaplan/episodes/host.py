@@ -66,7 +66,9 @@ class EnvironmentHost:
             raise ValueError(f"the benchmark {task.benchmark} has no expert")
         return expert(task)
 
-    def demonstrate(self, task: Task, person: int, plan: MetaPlan | None) -> ExpertTrajectory:
+    def demonstrate(
+        self, task: Task, person: int | None, plan: MetaPlan | None
+    ) -> ExpertTrajectory:
         """A person's episode of a task, shown a plan or none."""
         demonstrate = get_benchmark(task.benchmark).demonstrate
         if demonstrate is None:

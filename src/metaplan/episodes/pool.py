@@ -230,7 +230,9 @@ class EnvironmentPool:
         answer = await place.call("expert", task, timeout_s=self._timeout_s)
         return cast("ExpertTrajectory", answer)
 
-    async def demonstrate(self, task: Task, person: int, plan: MetaPlan | None) -> ExpertTrajectory:
+    async def demonstrate(
+        self, task: Task, person: int | None, plan: MetaPlan | None
+    ) -> ExpertTrajectory:
         """A person's episode of a task; see `Benchmark.demonstrate`.
 
         Raises:

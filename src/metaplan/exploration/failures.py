@@ -11,10 +11,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from metaplan.agents import Demonstration, episode_turns, expert_turns
+from metaplan.agents import Demonstration, episode_turns
 from metaplan.core import Episode, EpisodeSpec
 from metaplan.planners import write_jsonl
-from metaplan.runs import Run, conversation_beside, in_order_of_choice
+from metaplan.runs import (
+    Run,
+    conversation_beside,
+    demonstrated_conversation,
+    in_order_of_choice,
+)
 
 __all__ = ["eto_dataset"]
 
@@ -90,7 +95,7 @@ def _says_something(episode: Episode) -> bool:
 
 def _line(run: Run, shown: Demonstration, failed: Episode) -> dict[str, Any]:
     trajectory = shown.trajectory
-    opening, *chosen = conversation_beside(run, shown, expert_turns(trajectory))
+    opening, *chosen = demonstrated_conversation(run, shown)
     _, *rejected = conversation_beside(run, shown, episode_turns(failed))
     return {
         "prompt": [opening],

@@ -173,11 +173,15 @@ class CollectConfig(Record):
     Attributes:
         seed_plans: A JSONL file of one's own; null summarises expert trajectories.
         trajectories: A JSONL file of one's own; null asks the benchmark's expert.
+        expert: ``recorded``, the benchmark's own, which may know the game; or ``exploring``, who
+            reads as an agent does and looks in usual places first (benchmarks with people who
+            demonstrate).
         summariser: The LLM that summarises; null takes the benchmark's rule.
     """
 
     seed_plans: str | None = None
     trajectories: str | None = None
+    expert: Literal["recorded", "exploring"] = "recorded"
     summariser: SummariserConfig | None = None
 
 

@@ -6,7 +6,7 @@ from metaplan.runs.run import Run
 from metaplan.runs.sampling import sample_plans
 from metaplan.runs.stopping import Interrupted
 from metaplan.runs.tasks import choose_tasks, in_order_of_choice
-from metaplan.runs.trainings import conversation_beside
+from metaplan.runs.trainings import conversation_beside, demonstrated_conversation
 
 __all__ = [
     "DryRun",
@@ -16,6 +16,7 @@ __all__ = [
     "check_resumable",
     "choose_tasks",
     "conversation_beside",
+    "demonstrated_conversation",
     "estimate_run",
     "in_order_of_choice",
     "read_status",

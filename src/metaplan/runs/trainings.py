@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from metaplan.agents import Demonstration, tuning_conversation
-from metaplan.agents.conversation import Turns, as_shown
+from metaplan.agents.conversation import Turns, as_shown, expert_turns
 from metaplan.core import Dialect, MetaPlan, Placement, digest
 from metaplan.models import Message
 from metaplan.planners import read_jsonl
@@ -33,6 +34,7 @@ __all__ = [
     "agent_texts",
     "base_model",
     "conversation_beside",
+    "demonstrated_conversation",
     "planner_texts",
     "scratch_base",
     "train",
@@ -127,6 +129,23 @@ def agent_texts(dataset: Path, dialect: Dialect) -> Iterator[str]:
                 dialect,
             )
             yield message["content"]
+
+
+def demonstrated_conversation(run: Run, shown: Demonstration) -> list[dict[str, Any]]:
+    """An expert's episode as this run's agent learns it: as far as an agent's episodes go.
+
+    Returns:
+        Messages; what the expert did by mistake has ``"weight": 0``.
+    """
+    limit = run.benchmark.step_limit(shown.trajectory.task)
+    turns = islice(expert_turns(shown.trajectory), limit)
+    steps = iter(shown.trajectory.steps)
+    return [
+        {**message, "weight": 0}
+        if message["role"] == "assistant" and next(steps).mistake
+        else {**message}
+        for message in conversation_beside(run, shown, turns)
+    ]
 
 
 def conversation_beside(run: Run, shown: Demonstration, turns: Turns) -> list[Message]:

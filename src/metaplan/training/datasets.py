@@ -11,13 +11,14 @@ from metaplan.core import DataError
 
 __all__ = ["DPO_FIELDS", "SFT_FIELDS", "Example", "read_examples"]
 
-Example = dict[str, list[dict[str, str]]]
-"""Field name to chat messages of role and content."""
+Example = dict[str, list[dict[str, Any]]]
+"""Field name to chat messages of role and content; with a ``weight`` of 0, one is not trained."""
 
 SFT_FIELDS = ("prompt", "completion")
 DPO_FIELDS = ("prompt", "chosen", "rejected")
 
 _CONVERSATION = "messages"
+_MESSAGE = ("role", "content", "weight")
 _ROLES = {"system", "user", "assistant"}
 _PROMPT = 'a list of messages that ends with role "user"'
 _REPLIES = (
@@ -35,7 +36,8 @@ def read_examples(path: Path, fields: tuple[str, ...]) -> list[Example]:
             begin and end with role ``assistant``, and users speak between: one message is a
             planner's answer, several are an agent's episode. For `SFT_FIELDS`, all lines may hold
             one field ``messages`` instead: what stands before the first message of role
-            ``assistant`` is then the prompt, and the rest the completion.
+            ``assistant`` is then the prompt, and the rest the completion. A message with
+            ``"weight": 0`` is read but not trained, as in OpenAI's format for fine-tuning.
         fields: `SFT_FIELDS` or `DPO_FIELDS`.
 
     Returns:
@@ -122,14 +124,16 @@ def _are_replies(roles: list[Any]) -> bool:
     return len(roles) % 2 == 1 and all(role == turns[at % 2] for at, role in enumerate(roles))
 
 
-def _check_message(message: Any, where: str) -> dict[str, str]:
+def _check_message(message: Any, where: str) -> dict[str, Any]:
     if (
         not isinstance(message, Mapping)
         or message.get("role") not in _ROLES
         or not isinstance(message.get("content"), str)
         or not message["content"].strip()
+        or message.get("weight", 1) not in {0, 1}
     ):
         raise DataError(
-            f'{where}: a message must be {{"role": "system"|"user"|"assistant", "content": text}}'
+            f'{where}: a message must be {{"role": "system"|"user"|"assistant", "content": text}}, '
+            f'with "weight": 0 where it is not trained'
         )
-    return {"role": message["role"], "content": message["content"]}
+    return {field: message[field] for field in _MESSAGE if field in message}

@@ -19,7 +19,7 @@ from metaplan.training.datasets import Example
 __all__ = ["Tokenised", "tokenise"]
 
 _log = logging.getLogger(__name__)
-_Message = dict[str, str]
+_Message = dict[str, Any]
 _NOT_TRAINED = -100  # the label that losses leave out
 _ROWS_AT_ONCE = 1000  # offsets of characters take a kilobyte for ten tokens
 _COLUMNS = {
@@ -71,7 +71,8 @@ class _Template:
             asked, said = (messages[index]["content"].strip() for index in (at - 1, at))
             if len(replies) > 1 and not (asked in text[ended:start] and said in text[start:end]):
                 return None
-            turns.append((start, self._end_of_turn(text, start, end)))
+            if messages[at].get("weight", 1):
+                turns.append((start, self._end_of_turn(text, start, end)))
             ended = end
         return _Text(text, turns)
 
@@ -87,10 +88,11 @@ class _Template:
 def tokenise(examples: Sequence[Example], tokenizer: Any, limit: int, path: Path) -> Tokenised:
     """Tokenises a dataset once, into a file where all processes find it.
 
-    Trained are all messages of role ``assistant`` that aren't in the prompt, each with its
-    end-of-turn token. One pass over a conversation trains all its turns, if its text begins with
-    what the model read at each of them. Some templates write a turn otherwise once it is not the
-    last (they leave out thoughts, say): for SFT, such a conversation becomes one row a turn.
+    Trained are all messages of role ``assistant`` that aren't in the prompt and whose weight isn't
+    0, each with its end-of-turn token. One pass over a conversation trains all its turns, if its
+    text begins with what the model read at each of them. Some templates write a turn otherwise once
+    it is not the last (they leave out thoughts, say): for SFT, such a conversation becomes one row
+    a turn.
 
     Args:
         examples: Of SFT or of DPO.
