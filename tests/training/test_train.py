@@ -193,6 +193,16 @@ def test_dpo_raises_the_margin_over_the_starting_model(sft, dpo_data, tmp_path):
     assert {entry["total_steps"] for entry in logged} == {4}
 
 
+def test_weight_on_the_chosen_side_keeps_it_likely(sft, dpo_data, tmp_path):
+    def chosen(weight):
+        logs = []
+        settings = DPO.model_copy(update={"sft_weight": weight})
+        train_dpo(sft.model, dpo_data, tmp_path / str(weight), settings, on_log=logs.append)
+        return float(logs[-1]["logps/chosen"])
+
+    assert chosen(5.0) > chosen(0.0)
+
+
 def test_dpo_of_episodes_compares_what_was_said_and_not_what_was_observed(
     sft, episodes_data, tmp_path
 ):

@@ -212,7 +212,15 @@ def _arguments(settings: SftSettings | DpoSettings, limit: int, devices: int, ou
         "disable_tqdm": True,
     }
     if isinstance(settings, DpoSettings):
-        return DPOConfig(**shared, beta=settings.beta, precompute_ref_log_probs=True)
+        losses = {"sigmoid": 1.0, "sft": settings.sft_weight}
+        used = {name: weight for name, weight in losses.items() if weight > 0}
+        return DPOConfig(
+            **shared,
+            beta=settings.beta,
+            loss_type=list(used),
+            loss_weights=list(used.values()),
+            precompute_ref_log_probs=True,
+        )
     if settings.batching == "by_length":
         shared["train_sampling_strategy"] = "batch_rebalance"
     return SFTConfig(**shared, packing=False, dataset_kwargs={"skip_prepare_dataset": True})

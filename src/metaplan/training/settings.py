@@ -117,10 +117,14 @@ class DpoSettings(TrainingSettings):
 
     Attributes:
         beta: How strongly the reference model holds the policy back.
+        sft_weight: Of the chosen side's mean log-likelihood per token beside the preference loss
+            (RPO, Pang et al., 2024). The paper has none; small models need it, or they make plans
+            unlikely that were chosen, and write what was never among the pairs.
     """
 
     warmup_ratio: float = Field(default=0.03, ge=0.0, lt=1.0)
     beta: float = Field(default=0.1, gt=0.0)
+    sft_weight: float = Field(default=0.0, ge=0.0)
 
 
 class ScratchSettings(Record):
