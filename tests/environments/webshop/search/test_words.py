@@ -1,6 +1,8 @@
 """Words as Lucene's English analysis has them; what is expected was recorded from Lucene 8.11."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from metaplan.environments.webshop.search.porter import stem
 from metaplan.environments.webshop.search.words import split, term
@@ -43,3 +45,11 @@ def test_stems_follow_porters_own_code(word, stemmed):
 
 def test_a_word_too_long_for_lucene_becomes_several():
     assert [len(word) for word in split("x" * 600)] == [255, 255, 90]
+
+
+@given(st.text())
+def test_the_words_of_any_text_stand_in_it_in_order(text):
+    at = 0
+    for word in split(text):
+        at = text.index(word, at) + len(word)
+        assert term(word) != ""

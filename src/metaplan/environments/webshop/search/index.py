@@ -8,7 +8,7 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,15 @@ from metaplan.environments.webshop.search.words import split, term
 __all__ = ["SearchIndex"]
 
 _ONE, _K1, _B = np.float32(1), np.float32(0.9), np.float32(0.4)
+_EQUAL = 1 - 1e-6  # scores this close may be equal in single precision
+
+
+class _Term(NamedTuple):
+    """A term of a query: its postings, what each kind of them adds, and the most of that."""
+
+    postings: slice
+    by_kind: NDArray[np.float32]
+    most: float
 
 
 class SearchIndex:
@@ -77,18 +86,37 @@ class SearchIndex:
     def search(self, query: str, limit: int = 50) -> list[int]:
         """Positions of the documents that match best, the best first.
 
+        Words that few documents have come first. As soon as the others together can lift no
+        further document among the best, only documents that are in sight are looked up in them.
+
         Args:
             query: Any text; a document matches with one of its words.
-            limit: How many at most.
+            limit: How many at most; at least 1.
         """
-        scores = np.zeros(len(self._ranks), np.float64)
+        terms = self._analyse(query)
+        if not terms:
+            return []
+        totals = np.zeros(len(self._ranks))
+        for done, each in enumerate(terms, 1):
+            totals[self._documents[each.postings]] += each.by_kind[self._kinds[each.postings]]
+            rest = sum(other.most for other in terms[done:])
+            if rest < sum(other.most for other in terms[:done]):
+                found = np.flatnonzero(totals).astype(np.uint32)
+                scores = totals[found]
+                if len(found) >= limit and _least(scores, limit) * _EQUAL > rest:
+                    break
+        for at in range(done, len(terms)):
+            rest = sum(other.most for other in terms[at:])
+            found, scores = _in_sight(found, scores, rest, limit)
+            scores += self._look_up(terms[at], found)
+        return self._ranked(*_in_sight(found, scores, 0, limit))[:limit]
+
+    def _analyse(self, query: str) -> list[_Term]:
+        """The terms of a query that documents have, those that can add most first."""
         words = Counter(found for word in split(query) if (found := term(word)) is not None)
-        for text, repeats in words.items():
-            number = self._number(text)
-            if number is not None:
-                postings = _slice(self._posting_ends, number)
-                scores[self._documents[postings]] += self._contributions(postings, repeats)
-        return self._best(scores.astype(np.float32), limit)
+        numbers = ((self._number(text), repeats) for text, repeats in words.items())
+        terms = [self._weigh(at, repeats) for at, repeats in numbers if at is not None]
+        return sorted(terms, key=lambda each: each.most, reverse=True)
 
     def _number(self, text: str) -> int | None:
         """Where a term comes in byte order; None where no document has it."""
@@ -101,22 +129,41 @@ class SearchIndex:
             low, high = (middle + 1, high) if found < sought else (low, middle)
         return None
 
-    def _contributions(self, postings: slice, repeats: int) -> NDArray[np.float32]:
-        """What a term adds to the scores of its documents, as ``BM25Similarity`` computes it."""
+    def _weigh(self, number: int, repeats: int) -> _Term:
+        """What a term adds to scores, as Lucene's ``BM25Similarity`` computes it."""
+        postings = _slice(self._posting_ends, number)
         having = postings.stop - postings.start
         idf = np.float32(math.log(1 + (self._filled - having + 0.5) / (having + 0.5)))
         weight = np.float32(repeats) * idf
         by_kind: NDArray[np.float32] = weight - weight / self._spread
-        contributions: NDArray[np.float32] = by_kind[self._kinds[postings]]
-        return contributions
+        return _Term(postings, by_kind, float(by_kind.max()))
 
-    def _best(self, scores: NDArray[np.float32], limit: int) -> list[int]:
-        threshold = np.float32(0)
-        if 0 < limit < len(scores):
-            threshold = np.partition(scores, -limit)[-limit]
-        found = np.flatnonzero((scores >= threshold) & (scores > 0))
-        order = np.lexsort((self._ranks[found], -scores[found]))
-        return [int(position) for position in found[order[:limit]]]
+    def _look_up(self, each: _Term, found: NDArray[np.uint32]) -> NDArray[np.float32]:
+        """What a term adds to the scores of some documents."""
+        having = self._documents[each.postings]
+        places = np.minimum(np.searchsorted(having, found), len(having) - 1)
+        added: NDArray[np.float32] = each.by_kind[self._kinds[each.postings][places]]
+        added[having[places] != found] = 0
+        return added
+
+    def _ranked(self, found: NDArray[np.uint32], scores: NDArray[np.float64]) -> list[int]:
+        order = np.lexsort((self._ranks[found], -scores.astype(np.float32)))
+        return [int(position) for position in found[order]]
+
+
+def _least(scores: NDArray[np.float64], limit: int) -> float:
+    """The least of the `limit` best."""
+    return float(np.partition(scores, -limit)[-limit])
+
+
+def _in_sight(
+    found: NDArray[np.uint32], scores: NDArray[np.float64], rest: float, limit: int
+) -> tuple[NDArray[np.uint32], NDArray[np.float64]]:
+    """The documents that may be among the best when each can get so much more."""
+    if len(found) <= limit:
+        return found, scores
+    kept = scores + rest >= _least(scores, limit) * _EQUAL
+    return found[kept], scores[kept]
 
 
 def _slice(ends: NDArray[np.int64], number: int) -> slice:
