@@ -63,7 +63,7 @@ def test_without_network_one_message_says_what_goes_where(metaplan, data):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fetch", "chess"], "no data called 'chess'; there is: alfworld, scienceworld, alfworld/"),
+        (["fetch", "chess"], "no data called 'chess'; there is: alfworld, scienceworld, webshop, "),
         (["fetch", "household"], "no data called 'household'"),
         (["fetch", "alfworld_eval.tar.xz"], "a copy of yours"),
         (["check", "chess"], "no benchmark is called 'chess'"),

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metaplan.core import Dialect, fill
-from metaplan.environments import get_benchmark, webshop
+from metaplan.environments import get_benchmark
 
 PROMPTS = {
     "scienceworld": get_benchmark("scienceworld").prompts,
     "alfworld": get_benchmark("alfworld").prompts,
-    "webshop": webshop.PROMPTS,
+    "webshop": get_benchmark("webshop").prompts,
 }
 
 SCIENCE_ROOMS = """
