@@ -2,7 +2,7 @@
 
 `PlanFollower` stands behind the `ChatModel` contract. It knows nothing but the text of the
 conversation: the task, the plan's words, observations. By these it tells in which world it is:
-ALFWorld (and household games) or ScienceWorld, each with a package of its own.
+ALFWorld (and household games), ScienceWorld or WebShop, each with a package of its own.
 
 What is built in, so that nobody takes its numbers for more than they are:
 
@@ -15,14 +15,19 @@ What is built in, so that nobody takes its numbers for more than they are:
 * It **reads plans as a reader of English**. In ScienceWorld it knows that what has an age lives,
   that wires have two ends, and that a thing of a similar name may be meant if the task speaks of
   it; it knows no task type, no recipe, no substance, and not which animal lives longest.
+  In WebShop it searches with as much as the plan says (everything, the kind with its features, the
+  kind alone), takes the first result, or the one whose title names most features and whose price is
+  low enough if the plan speaks of titles and prices, looks closer only if told so, and chooses the
+  options that the plan names.
 * **At the end of the plan** it believes that the task is done and repeats itself; only where
   something failed, it starts over. In ScienceWorld it waits for a while instead, starts over only
   once, and then says that nothing is left to do, which ends the episode after ten such turns.
 * **Without a plan** it understands the task's sentences and goes by itself, with limited
   `patience`, and with probability `forgetfulness` it forgets a part of the task for the whole
   episode: in ALFWorld the cleaning, heating or cooling, the lamp, or the second object; in
-  ScienceWorld what the task names last. There it does what the sentences ask for outright (focus on
-  this, move that) and does no experiment that they don't spell out.
+  ScienceWorld what the task names last; in WebShop the last option. In ScienceWorld it does what
+  the sentences ask for outright (focus on this, move that) and does no experiment that they don't
+  spell out; in WebShop it takes the first result.
 * It **errs**: with `error_rate` per turn it does something possible but senseless, with
   `format_error_rate` it gives no action, with `skip_rate` it overlooks a step.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from metaplan.core import digest
 from metaplan.models.contract import Completion, Message, Sampling, Usage, cut_at_stop
@@ -11,11 +11,17 @@ from metaplan.models.follower.alfworld import AlfworldPlayer
 from metaplan.models.follower.moves import FollowerSettings, Move, Player
 from metaplan.models.follower.reading import Conversation, read_conversation
 from metaplan.models.follower.scienceworld import ScienceWorldPlayer
+from metaplan.models.follower.webshop import WebShopPlayer
 
 __all__ = ["PlanFollower"]
 
 _VERSION = "1"
 _MOST_SESSIONS = 1024
+_PLAYERS: Mapping[str, Callable[[Conversation, FollowerSettings, int], Player]] = {
+    "alfworld": AlfworldPlayer,
+    "scienceworld": ScienceWorldPlayer,
+    "webshop": WebShopPlayer,
+}
 
 
 class PlanFollower:
@@ -109,9 +115,7 @@ class _Episode:
     """A player with the turns that it has lived through."""
 
     def __init__(self, conversation: Conversation, settings: FollowerSettings, seed: int) -> None:
-        # ALFWorld writes a colon after "Your task is to", ScienceWorld does not.
-        world = ScienceWorldPlayer if conversation.task.startswith(" ") else AlfworldPlayer
-        self.player: Player = world(conversation, settings, seed)
+        self.player: Player = _PLAYERS[conversation.world](conversation, settings, seed)
         self._start = (conversation.before, conversation.task, conversation.plan)
         self._turns: tuple[tuple[str, str], ...] = ()
         self._moves = self.player.moves()

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 from metaplan.core import MetaPlan, PlanParseError
 from metaplan.models.contract import Message
@@ -18,6 +19,7 @@ class Conversation:
     """All that the follower knows: nothing but text that was said.
 
     Attributes:
+        world: Which benchmark's words the task is told in.
         before: What the first message says before "Your task is to".
         task: What it says from there on, without these words.
         plan: The plan found in the prompt, or None.
@@ -25,6 +27,7 @@ class Conversation:
         opening: The beginning of an answer that has to be continued; empty otherwise.
     """
 
+    world: Literal["alfworld", "scienceworld", "webshop"]
     before: str
     task: str
     plan: MetaPlan | None
@@ -33,6 +36,7 @@ class Conversation:
 
 
 _TASK = "Your task is to"
+_SHOP = "WebShop [SEP] Instruction: [SEP]"
 _PLAN = re.compile(r"Step 1:.*(?:\n+Step \d+:.*)*")
 _ACTION = re.compile(r"^\s*Action:[ \t]*(.*)$", re.MULTILINE)
 
@@ -43,18 +47,28 @@ def read_conversation(messages: Sequence[Message]) -> Conversation:
     The plan is the last one to be found: after the task, in an observation, or at the beginning of
     the answer that has to be continued.
     """
-    first = max((i for i, message in enumerate(messages) if _TASK in message["content"]), default=0)
+    # The shop's search page is seen again, so that there the first one counts.
+    shopping = [i for i, message in enumerate(messages) if _SHOP in message["content"]]
+    tasks = [i for i, message in enumerate(messages) if _TASK in message["content"]]
+    first = shopping[0] if shopping else max(tasks, default=0)
     opening = messages[-1]["content"] if messages[-1]["role"] == "assistant" else ""
     later = messages[first + 1 : len(messages) - 1 if opening else len(messages)]
-    before, _, task = messages[first]["content"].rpartition(_TASK)
+    mark = _SHOP if shopping else _TASK
+    before, _, task = messages[first]["content"].rpartition(mark)
     latest = opening or (later[-1]["content"] if later else "")
     return Conversation(
+        world="webshop" if shopping else _world(task),
         before=before,
         task=task,
         plan=_find_plan(latest) or _find_plan(task),
         turns=_turns(later),
         opening=opening,
     )
+
+
+def _world(task: str) -> Literal["alfworld", "scienceworld"]:
+    """ALFWorld writes a colon after "Your task is to", ScienceWorld does not."""
+    return "scienceworld" if task.startswith(" ") else "alfworld"
 
 
 @lru_cache(maxsize=1024)
