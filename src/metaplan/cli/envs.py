@@ -1,4 +1,4 @@
-"""`metaplan envs`: the benchmarks that are installed."""
+"""`metaplan envs`: the benchmarks that are installed, also to be played."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from metaplan.cli.consoles import messages, results
+from metaplan.cli.play import play
 from metaplan.core import MissingDependencyError, UserError
 from metaplan.environments import Benchmark, benchmarks, check_environment, get_benchmark
 
 __all__ = ["app", "installed", "missing_package"]
 
-app = App(name="envs", help="List benchmarks, or check one against the environment contract.")
+app = App(
+    name="envs",
+    help="List benchmarks, check one against the environment contract, or play a task yourself.",
+)
+app.command(play)
 
 
 @app.command(name="list")

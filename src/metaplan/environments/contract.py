@@ -157,6 +157,9 @@ class Benchmark:
             and the extra of Metaplan that brings it; None where nothing else is needed.
         sizes: Of the task sets that need data, as published.
         cpu_per_step_s: CPU seconds of a step with its share of loading, as measured; for estimates.
+        serve: Lets a person play a task in a browser: serves pages on the loopback address at a
+            port (0: a free one), tells their address, and returns at Ctrl-C. None where there are
+            no pages.
     """
 
     name: str
@@ -177,3 +180,4 @@ class Benchmark:
     needs: tuple[str, str] | None = None
     sizes: Mapping[str, SetSize] = field(default_factory=dict)
     cpu_per_step_s: float = 0.001
+    serve: Callable[[Task, int, Callable[[str], None]], None] | None = None
