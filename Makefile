@@ -47,7 +47,7 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "Installing test tools into $(VENV)."
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[alfworld,scienceworld,train,report,ray,dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[alfworld,scienceworld,webshop,train,report,ray,dev]"
 	@touch $@
 
 clean:
