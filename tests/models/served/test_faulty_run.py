@@ -88,7 +88,7 @@ async def test_a_server_that_is_gone_ends_the_run_which_another_one_finishes(
     server = serve(PlanFollower())
     going = agent_of(client_of(server, attempts=2, patience_s=0))
     with RunStore(tmp_path / "run") as store:
-        server.fault = lambda number, body: server.hang_up() if number >= 100 else None
+        server.fault = lambda number, body: server.hang_up() if number >= 200 else None
         with pytest.raises(RunError, match=r"no connection.*run the same command again") as error:
             await run(store, going, specs, give_up_after=2)
         assert server.url in str(error.value)
