@@ -17,7 +17,7 @@ from metaplan.environments.alfworld.catalogue import (
     LAMP,
     OPENABLE,
     Room,
-    merge_rooms,
+    merged_rooms,
     read_world,
 )
 from metaplan.environments.alfworld.game import LoadedGame
@@ -203,7 +203,7 @@ def test_nothing_wanted_lies_at_its_goal_where_it_is_only_to_be_brought() -> Non
 
 
 def priors_of(house: House) -> Room:
-    return merge_rooms([read_world().rooms[room] for room in house.rooms])
+    return merged_rooms(house.rooms)
 
 
 def test_objects_lie_where_the_prior_says_they_may() -> None:

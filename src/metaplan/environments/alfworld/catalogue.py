@@ -6,10 +6,9 @@ The numbers are in ``world.json``, which says where each of them comes from.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import TypeVar
+from itertools import chain
 
 from pydantic import Field
 
@@ -23,11 +22,9 @@ __all__ = [
     "ObjectPrior",
     "Room",
     "World",
-    "merge_rooms",
+    "merged_rooms",
     "read_world",
 ]
-
-_T = TypeVar("_T")
 
 LAMP = "DeskLamp"
 
@@ -100,28 +97,25 @@ class World(Record):
     rooms: dict[str, Room]
 
 
-def merge_rooms(rooms: Sequence[Room]) -> Room:
+@cache
+def read_world() -> World:
+    """The numbers in ``world.json``."""
+    return World.model_validate_json(files(__package__).joinpath("world.json").read_text("utf-8"))
+
+
+@cache
+def merged_rooms(names: tuple[str, ...]) -> Room:
     """Several rooms as one: what stands in any of them, and the sum of what lies where."""
+    rooms = [read_world().rooms[name] for name in names]
     furniture: dict[str, Furniture] = {}
-    for type_, piece in _in_any(room.furniture for room in rooms):
+    for type_, piece in chain.from_iterable(room.furniture.items() for room in rooms):
         known = furniture.get(type_, piece)
         furniture[type_] = max(known, piece, key=lambda one: (one.chance, one.most))
     objects: dict[str, ObjectPrior] = {}
-    for type_, prior in _in_any(room.objects for room in rooms):
+    for type_, prior in chain.from_iterable(room.objects.items() for room in rooms):
         known_places = Counter(objects[type_].places if type_ in objects else {})
         count = objects[type_].mean_count if type_ in objects else 0.0
         objects[type_] = ObjectPrior(
             mean_count=count + prior.mean_count, places=dict(known_places + Counter(prior.places))
         )
     return Room(furniture=furniture, objects=objects)
-
-
-def _in_any(found: Iterable[Mapping[str, _T]]) -> Iterator[tuple[str, _T]]:
-    for one in found:
-        yield from one.items()
-
-
-@cache
-def read_world() -> World:
-    """The numbers in ``world.json``."""
-    return World.model_validate_json(files(__package__).joinpath("world.json").read_text("utf-8"))

@@ -15,10 +15,11 @@ Laskey et al., 2017).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import cache
 from random import Random
 
 from metaplan.core import ExpertStep, ExpertTrajectory, MetaPlan, Task, seed_from
-from metaplan.environments.alfworld.catalogue import OPENABLE, Room, merge_rooms, read_world
+from metaplan.environments.alfworld.catalogue import OPENABLE, Room, merged_rooms, read_world
 from metaplan.environments.alfworld.hints import Hint, read_hints
 from metaplan.environments.alfworld.reading import (
     Verb,
@@ -230,7 +231,7 @@ class _Person:
         types = sorted({type_of(place) for place in self._places})
         if not self._is_expert:
             return dict.fromkeys(types, 1.0)
-        priors = _lower_case_priors(types).get(object_type, {})
+        priors = _lower_case_priors(_rooms_with(types)).get(object_type, {})
         return {type_: max(priors.get(type_, 0), _UNHEARD_OF) for type_ in types}
 
     def _one_of(self, place_type: str) -> str:
@@ -300,16 +301,21 @@ def _where(place_type: str) -> str:
     return f"{'in' if place_type in _INSIDE else 'on'} the {place_type}"
 
 
-def _lower_case_priors(place_types: Collection[str]) -> dict[str, dict[str, int]]:
-    """Where objects lie in the kinds of room that these places fit best."""
+def _rooms_with(place_types: Collection[str]) -> tuple[str, ...]:
+    """The kinds of room that these places fit best."""
 
     def fit(room: Room) -> float:
         certain = [type_.lower() for type_, piece in room.furniture.items() if piece.chance == 1]
         return sum(type_ in place_types for type_ in certain) / len(certain)
 
-    rooms = read_world().rooms.values()
-    best = max(map(fit, rooms))
+    fits = {name: fit(room) for name, room in read_world().rooms.items()}
+    return tuple(name for name in fits if fits[name] == max(fits.values()))
+
+
+@cache
+def _lower_case_priors(rooms: tuple[str, ...]) -> dict[str, dict[str, int]]:
+    """Where objects lie in these kinds of room."""
     return {
         object_type.lower(): {place.lower(): share for place, share in prior.places.items()}
-        for object_type, prior in merge_rooms([r for r in rooms if fit(r) == best]).objects.items()
+        for object_type, prior in merged_rooms(rooms).objects.items()
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from random import Random
 
 from metaplan.core import seed_from
@@ -12,7 +11,7 @@ from metaplan.environments.alfworld.catalogue import (
     AFFORDANCES,
     LAMP,
     Room,
-    merge_rooms,
+    merged_rooms,
     read_world,
 )
 from metaplan.environments.household.houses import (
@@ -133,7 +132,7 @@ def draw_scenario(task_set: str, index: int) -> Scenario:
     first = rng.choice(_ROOMS[task_type])
     second = rng.choice([name for name in read_world().rooms if name != first])
     rooms = tuple(sorted((first, second)))
-    flat = _merged(rooms)
+    flat = merged_rooms(rooms)
     while True:
         furniture = draw_furniture(rng, flat)
         if not is_layout_of(task_set, rooms, furniture):
@@ -146,11 +145,6 @@ def draw_scenario(task_set: str, index: int) -> Scenario:
     place_type = rng.choice([place for object_type_, place in goals if object_type_ == object_type])
     goal = Goal(task_type, object_type, place_type, wording=rng.randrange(2))
     return Scenario(_stock(rng, rooms, furniture, goal), goal)
-
-
-@cache
-def _merged(rooms: tuple[str, ...]) -> Room:
-    return merge_rooms([read_world().rooms[name] for name in rooms])
 
 
 def _possible_goals(
@@ -196,6 +190,6 @@ def _stock(rng: Random, rooms: tuple[str, ...], furniture: tuple[str, ...], goal
     avoid = {} if goal.treatment else {goal.object_type: goal.place_type}
     clutter = rng.randint(*_CLUTTER)
     things = draw_things(
-        rng, _merged(rooms), furniture, wanted=wanted, avoid=avoid, clutter=clutter
+        rng, merged_rooms(rooms), furniture, wanted=wanted, avoid=avoid, clutter=clutter
     )
     return House(rooms, furniture, things)
