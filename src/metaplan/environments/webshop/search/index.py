@@ -22,6 +22,7 @@ from metaplan.environments.webshop.search.words import split, term
 __all__ = ["SearchIndex"]
 
 _ONE, _K1, _B = np.float32(1), np.float32(0.9), np.float32(0.4)
+_TELLING = 20  # times as many documents as are sought
 _EQUAL = 1 - 1e-6  # scores this close may be equal in single precision
 
 
@@ -97,14 +98,16 @@ class SearchIndex:
         if not terms:
             return []
         totals = np.zeros(len(self._ranks))
+        first = np.zeros(0, np.int64)  # found by rare words: tells what the best have at least
         for done, each in enumerate(terms, 1):
             totals[self._documents[each.postings]] += each.by_kind[self._kinds[each.postings]]
+            if len(first) < _TELLING * limit:
+                first = np.flatnonzero(totals)
             rest = sum(other.most for other in terms[done:])
-            if rest < sum(other.most for other in terms[:done]):
-                found = np.flatnonzero(totals).astype(np.uint32)
-                scores = totals[found]
-                if len(found) >= limit and _least(scores, limit) * _EQUAL > rest:
-                    break
+            if len(first) >= limit and _least(totals[first], limit) * _EQUAL > rest:
+                break
+        found = np.flatnonzero(totals).astype(np.uint32)
+        scores = totals[found]
         for at in range(done, len(terms)):
             rest = sum(other.most for other in terms[at:])
             found, scores = _in_sight(found, scores, rest, limit)
