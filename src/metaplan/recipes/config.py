@@ -210,6 +210,9 @@ class ExploreConfig(Record):
             decide which plan is best and which is worst.
         budget: Most episodes of adaptive exploration over all tasks, as a share of M x N a task.
         temperature: Of planner and agent.
+        agent_temperature: Of the agent, where it is to be another. At 0, as in evaluation, a reward
+            tells of the plan alone: one episode with a plan is enough, and there is time for more
+            tasks.
         pairs: A JSONL file of one's own preference pairs in place of exploration's.
     """
 
@@ -219,6 +222,7 @@ class ExploreConfig(Record):
     allocation: Literal["uniform", "adaptive"] = "uniform"
     budget: float = Field(default=0.6, gt=0.0)
     temperature: float = Field(default=0.7, ge=0.0, le=2.0)
+    agent_temperature: float | None = Field(default=None, ge=0.0, le=2.0)
     pairs: str | None = None
 
 
