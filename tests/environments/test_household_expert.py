@@ -1,5 +1,7 @@
 """The household expert: understands the texts, solves nearly everything, reads text only."""
 
+import re
+
 import pytest
 
 from metaplan.core import ExpertTrajectory, Task
@@ -71,9 +73,27 @@ def test_it_explores_rather_than_knows(
     assert sum(searches) / len(searches) > 2
 
 
+def test_before_a_search_it_says_in_what_order_it_will_look(
+    trajectories: dict[str, list[ExpertTrajectory]],
+) -> None:
+    """And keeps to it: what it looks at are the first kinds of place of the list."""
+    for trajectory in trajectories["train"]:
+        order: list[str] = []
+        for step in trajectory.steps:
+            said = re.search(r"I look in this order: (.+?)\. ", step.thought)
+            order = said[1].split(", ") if said else order
+            looked = re.search(r"\. I look at (\w+) \d+\.$", step.thought)
+            if looked:
+                order = order[order.index(looked[1]) :]
+                assert order[0] == looked[1]
+
+
 def test_the_same_task_gives_the_same_trajectory_and_another_person_may_differ() -> None:
     assert trajectory_of("seen", 4) == trajectory_of("seen", 4)
-    pairs = [[trajectory_of("seen", i, key=person).steps for person in "ab"] for i in range(24)]
+    pairs = [
+        [[step.action for step in trajectory_of("seen", i, key=person).steps] for person in "ab"]
+        for i in range(24)
+    ]
     assert 3 < sum(one != other for one, other in pairs) < 24
 
 

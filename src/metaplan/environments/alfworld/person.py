@@ -1,15 +1,18 @@
 """An expert that explores as a person would: reads, remembers, and looks in likely places first.
 
 It sees text only. What an expert knows beforehand is where such objects usually lie
-(``world.json``), with an own opinion of that; other people have opinions without knowledge. Nobody
-knows the house. Shown a plan, it takes from it
-one thing: for each object that it searches, the kinds of place that the plan names come first, in
-the plan's order; after them it searches on by its own opinion. Everything else it does as the task
-says, whatever the plan says.
+(``world.json``), with an own opinion of that; other people look in a few places on a hunch, and
+then go through the room in the order in which it was told. Nobody knows the house. Shown a plan,
+they take from it one thing: for each object that they search, the kinds of place that the plan
+names come first, in the plan's order. Everything else they do as the task says, whatever the plan
+says.
 
-People slip now and then while they search: they go where they are, or where they have been. An
-agent that learned from right actions alone would not know what to do after its own slips (DART,
-Laskey et al., 2017).
+Before a search they say in what order they will look. So a small model that learns from these
+thoughts need not tell from the whole conversation where it has not been: what comes next stands in
+the list.
+
+People slip now and then while they search: they go where they are. An agent that learned from right
+actions alone would not know what to do after its own slips (DART, Laskey et al., 2017).
 """
 
 from __future__ import annotations
@@ -36,9 +39,8 @@ __all__ = ["MOST_STEPS", "act_as_expert"]
 MOST_STEPS = 50
 """An expert that needs more gives up, as people do."""
 
-# Standard deviations of the log of an opinion of a place's share: an expert knows such houses,
-# other people have opinions only.
-_EXPERT, _PEOPLE = 0.4, 2.0
+_SPREAD = 0.4  # Standard deviation of the log of an expert's opinion of a place's share.
+_HUNCHES = (0, 1, 2, 3)  # How many kinds of place other people look in first.
 _SLIPS = 0.12  # Of the searching steps of people, not of the expert.
 _UNHEARD_OF = 0.5  # Percent: how likely a place is that the priors don't name.
 
@@ -104,7 +106,7 @@ class _Person:
         # In the room's own order: the next place of a kind is what it names next.
         self._places = list(read_names(first.split("Your task is to:", maxsplit=1)[0]))
         kinds = {type_of(place) for place in self._places}
-        self._slips = Random(seed_from(self._seed, "slips"))  # noqa: S311 (a person, not a secret)
+        self._slips = self._chance("slips")
         self._hints: list[Hint] = list(read_hints(plan, kinds)) if plan else []
         self._seen: dict[str, tuple[str, ...]] = {}
         self._at = ""
@@ -165,25 +167,18 @@ class _Person:
             sight = f"and I saw one {_where(type_of(place))}. I go back to {place}."
             self._go(place, f"{_need(object_type)}, {sight}")
             return thing
-        hinted = self._hinted(object_type)
-        for place in self._in_likely_order(object_type, besides, first=hinted):
-            type_ = type_of(place)
-            why = "The plan says" if type_ in hinted else "One may be"
-            if self._seen and not self._is_expert and self._slips.random() < _SLIPS:
-                self._slip(object_type)
-            search = f"and none is here. {why} {_where(type_)}. I look at {place}."
-            self._go(place, f"{_need(object_type)}, {search}")
+        places = self._in_order(object_type, besides, first=self._hinted(object_type))
+        kinds = dict.fromkeys(type_of(place) for place in places)
+        self._intention += f"I look in this order: {', '.join(kinds)}. "
+        for place in places:
+            slips = not self._is_expert and self._slips.random() < _SLIPS
+            if slips and place != places[0]:
+                self._do(f"go to {self._at}", _looks(object_type, self._at), mistake=True)
+            self._go(place, _looks(object_type, place))
             found = [thing for thing in self._seen.get(place, ()) if type_of(thing) == object_type]
             if found:
                 return found[0]
         raise _Over(object_type)
-
-    def _slip(self, object_type: str) -> None:
-        """Stays where it is, or goes where it has been."""
-        place = self._slips.choice([self._at, self._slips.choice(list(self._seen))])
-        search = f"and none is here. One may be {_where(type_of(place))}. I look at {place}."
-        self._do(f"go to {place}", f"{_need(object_type)}, {search}", mistake=True)
-        self._at = place
 
     def _remembered(self, object_type: str, besides: str) -> Iterator[tuple[str, str]]:
         """Where the person saw such objects, where they are now first."""
@@ -200,39 +195,46 @@ class _Person:
                 return hint.places
         return ()
 
-    def _in_likely_order(
-        self, object_type: str, besides: str, *, first: Sequence[str]
-    ) -> list[str]:
-        """Places not seen yet: kinds named first, then by the chance per step spent there.
+    def _in_order(self, object_type: str, besides: str, *, first: Sequence[str]) -> list[str]:
+        """Places not seen yet, in the order in which this person looks there.
 
-        The chance is this person's opinion.
+        Kinds named first; then an expert goes by the chance per step spent there, and someone who
+        does not know goes by a hunch or two, and then through the room as it was told.
         """
-        shares = self._shares(object_type)
-        opinions = {type_: self._opinion(object_type, type_) for type_ in shares}
+        places = [place for place in self._places if place not in self._seen and place != besides]
+        if self._is_expert:
+            shares = self._shares(object_type)
 
-        def worth(place: str) -> float:
-            type_ = type_of(place)
-            pieces = sum(type_of(other) == type_ for other in self._places)
-            return shares[type_] * opinions[type_] / pieces / (1 + (type_ in _OPENABLE))
+            def worth(place: str) -> float:
+                type_ = type_of(place)
+                pieces = sum(type_of(other) == type_ for other in self._places)
+                return shares[type_] / pieces / (1 + (type_ in _OPENABLE))
 
-        unseen = [place for place in self._places if place not in self._seen and place != besides]
-        unseen.sort(key=worth, reverse=True)
+            places.sort(key=worth, reverse=True)
+        first = first or self._hunches(object_type)
         rank = {type_: at for at, type_ in enumerate(first)}
-        return sorted(unseen, key=lambda place: rank.get(type_of(place), len(rank)))
-
-    def _opinion(self, object_type: str, place_type: str) -> float:
-        """By what factor this person over- or underrates a type of place."""
-        seed = seed_from(self._seed, object_type, place_type)
-        spread = _EXPERT if self._is_expert else _PEOPLE
-        return Random(seed).lognormvariate(0.0, spread)  # noqa: S311 (a person, not a secret)
+        return sorted(places, key=lambda place: rank.get(type_of(place), len(rank)))
 
     def _shares(self, object_type: str) -> dict[str, float]:
-        """How usual each type of place in this room is for an object, in percent, if one knows."""
+        """How usual each type of place in this room is for an object, in the expert's opinion."""
         types = sorted({type_of(place) for place in self._places})
-        if not self._is_expert:
-            return dict.fromkeys(types, 1.0)
         priors = _lower_case_priors(_rooms_with(types)).get(object_type, {})
-        return {type_: max(priors.get(type_, 0), _UNHEARD_OF) for type_ in types}
+        return {
+            type_: max(priors.get(type_, 0), _UNHEARD_OF)
+            * self._chance(object_type, type_).lognormvariate(0.0, _SPREAD)
+            for type_ in types
+        }
+
+    def _hunches(self, object_type: str) -> Sequence[str]:
+        """A few kinds of place where someone who does not know looks first, for no reason."""
+        if self._is_expert:
+            return ()
+        chance = self._chance(object_type)
+        kinds = list(dict.fromkeys(type_of(place) for place in self._places))
+        return chance.sample(kinds, chance.choice(_HUNCHES))
+
+    def _chance(self, *what: str) -> Random:
+        return Random(seed_from(self._seed, *what))  # noqa: S311 (a person, not a secret)
 
     def _one_of(self, place_type: str) -> str:
         """The place of a type that the person uses: always that of the least number."""
@@ -291,6 +293,12 @@ def _need(type_: str) -> str:
     So a small model that learns from these thoughts can compare the two where it has to decide.
     """
     return f"I need {_a(type_)}"
+
+
+def _looks(object_type: str, place: str) -> str:
+    """The thought of a step of a search."""
+    why = f"One may be {_where(type_of(place))}"
+    return f"{_need(object_type)}, and none is here. {why}. I look at {place}."
 
 
 def _a(noun: str) -> str:
