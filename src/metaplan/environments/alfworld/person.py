@@ -167,9 +167,9 @@ class _Person:
             sight = f"and I saw one {_where(type_of(place))}. I go back to {place}."
             self._go(place, f"{_need(object_type)}, {sight}")
             return thing
-        places = self._in_order(object_type, besides, first=self._hinted(object_type))
-        kinds = dict.fromkeys(type_of(place) for place in places)
-        self._intention += f"I look in this order: {', '.join(kinds)}. "
+        hinted = self._hinted(object_type)
+        places = self._in_order(object_type, besides, first=hinted)
+        self._intention += _in_this_order([type_of(place) for place in places], hinted)
         for place in places:
             slips = not self._is_expert and self._slips.random() < _SLIPS
             if slips and place != places[0]:
@@ -293,6 +293,16 @@ def _need(type_: str) -> str:
     So a small model that learns from these thoughts can compare the two where it has to decide.
     """
     return f"I need {_a(type_)}"
+
+
+def _in_this_order(types: Sequence[str], hinted: Collection[str]) -> str:
+    """What a person says before a search: the kinds of place, those that the plan names apart."""
+    kinds = list(dict.fromkeys(types))
+    said = ", ".join(kind for kind in kinds if kind in hinted)
+    rest = ", ".join(kind for kind in kinds if kind not in hinted)
+    if not said:
+        return f"I look in this order: {rest}. "
+    return f"The plan says: {said}. Then I look in this order: {rest}. "
 
 
 def _looks(object_type: str, place: str) -> str:
