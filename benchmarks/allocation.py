@@ -19,7 +19,7 @@ round. Tables are simulated (`MIXES`) or recorded: `--record` takes one from a r
 uniformly with many episodes per plan, such as
 
     metaplan explore household-demo --out RUN --set explore.tasks=120 \
-        --set explore.episodes_per_plan=60
+        --set explore.episodes_per_plan=60 --set explore.agent_temperature=null
 
 In each replication tasks are drawn with replacement, a random half of each plan's repetitions says
 its quality, and the other half is played. A `thirds` table is drawn equally from its easy, hard and

@@ -299,10 +299,13 @@ def curve_methods(study: Study) -> dict[tuple[str, int], str]:
     """The method of each point of C6: (``M`` or ``N``, its value) to a name.
 
     The other count is the recipe's own. At the recipe's own counts it is ``mpo`` itself; with a
-    single plan nothing can be preferred, and the planner stays ``sft``.
+    single plan nothing can be preferred, and the planner stays ``sft``. A greedy agent has no curve
+    over N: it plays the same episode again.
     """
     explore = study.config.explore
-    own = {"M": explore.plans_per_task, "N": explore.episodes_per_plan}
+    own = {"M": explore.plans_per_task}
+    if explore.temperature_of_agent > 0:
+        own["N"] = explore.episodes_per_plan
     methods = {}
     for letter, usual in own.items():
         for count in study.plan.curves.counts:
@@ -314,17 +317,19 @@ def curve_methods(study: Study) -> dict[tuple[str, int], str]:
 def _curves(study: Study) -> Design:
     methods, counts = curve_methods(study), study.plan.curves.counts
     least, most = min(counts), max(counts)
+    letters = tuple(dict.fromkeys(letter for letter, _ in methods))
 
     def points(split: str) -> Iterator[Contrast]:
-        for letter in ("M", "N"):
+        for letter in letters:
             low, high = (Way(MAIN, split, methods[letter, count]) for count in (least, most))
             usual = Way(MAIN, split, "mpo")
             yield Contrast(f"{split}: the recipe's {letter} > {letter}={least}", usual, low)
             text = f"{split}: it saturates: the recipe's {letter} ≥ {letter}={most}"
             yield Contrast(text, usual, high, Rule.NO_WORSE)
-        m, n = (Way(MAIN, split, methods[letter, least]) for letter in ("M", "N"))
-        text = f"{split}: N matters more: M={least} > N={least}"
-        yield Contrast(text, m, n, decides=False)
+        if "N" in letters:
+            m, n = (Way(MAIN, split, methods[letter, least]) for letter in letters)
+            text = f"{split}: N matters more: M={least} > N={least}"
+            yield Contrast(text, m, n, decides=False)
 
     splits = study.plan.transfer_splits
     return Design(

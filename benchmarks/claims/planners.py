@@ -84,7 +84,7 @@ def _curve(run: Run, study: Study, sft: Path, wanted: Sequence[str]) -> dict[str
     samples = sample_plans(
         run, sft, tasks, count=most, temperature=explore.temperature, label="sampling more plans"
     )
-    agent = run.agent(explore.temperature)
+    agent = run.agent(explore.temperature_of_agent)
     environments = agent.environment_fingerprints(run.benchmark, tasks.values())
 
     def planned(m: int, n: int) -> list[EpisodeSpec]:
@@ -100,7 +100,7 @@ def _curve(run: Run, study: Study, sft: Path, wanted: Sequence[str]) -> dict[str
         )
 
     m, n = explore.plans_per_task, explore.episodes_per_plan
-    specs = [*planned(most, n), *planned(m, most)]
+    specs = [*planned(most, n), *(planned(m, most) if explore.temperature_of_agent > 0 else ())]
     run.play(specs, agent, purpose="explore", label="exploring more")
     planners = {}
     for (letter, count), method in curve_methods(study).items():

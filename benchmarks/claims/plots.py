@@ -58,10 +58,11 @@ def _agents(means: Sequence[Mean], split: str) -> Any:
 
 
 def _curves(means: Sequence[Mean], split: str, methods: Mapping[tuple[str, int], str]) -> Any:
-    """Success over M and over N, the other at the recipe's own."""
+    """Success over M and, where there is chance, over N, the other at the recipe's own."""
     by_method = {mean.method: mean for mean in means}
-    figure, panels = _figure(2)
-    for axes, letter in zip(panels, ("M", "N"), strict=True):
+    letters = list(dict.fromkeys(letter for letter, _ in methods))
+    figure, panels = _figure(len(letters))
+    for axes, letter in zip(panels, letters, strict=True):
         counts = [count for name, count in methods if name == letter]
         _points(axes, counts, [by_method[methods[letter, count]] for count in counts], "mpo")
         axes.set_xticks(counts)

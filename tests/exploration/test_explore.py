@@ -104,3 +104,20 @@ def test_an_exploration_that_is_killed_again_and_again_decides_as_an_undisturbed
     assert kills
     assert exploring(adaptive_run) == expected_scores
     assert rewards(adaptive_run) == expected
+
+
+def test_the_agent_may_explore_at_a_temperature_of_its_own(adaptive_run: Path, monkeypatch):
+    config = adaptive_run / "config.yaml"
+    text = config.read_text("utf-8")
+    assert "agent_temperature: null" in text
+    config.write_text(text.replace("agent_temperature: null", "agent_temperature: 0.0"), "utf-8")
+    temperatures = []
+    agent = Run.agent
+
+    def seen(self, temperature, tuned=None):
+        temperatures.append(temperature)
+        return agent(self, temperature, tuned)
+
+    monkeypatch.setattr(Run, "agent", seen)
+    exploring(adaptive_run)
+    assert temperatures == [0.0]

@@ -35,6 +35,7 @@ def test_what_a_recipe_does_not_say_is_the_papers(recipe):
     config = load_recipe(recipe)
     explore = config.explore
     assert (explore.plans_per_task, explore.episodes_per_plan, explore.temperature) == (5, 5, 0.7)
+    assert explore.temperature_of_agent == 0.7
     assert (config.sft.batch_size, config.sft.learning_rate, config.sft.epochs) == (32, 1e-5, 3)
     assert (config.dpo.beta, config.dpo.warmup_ratio, config.dpo.learning_rate) == (0.1, 0.03, 1e-5)
     assert config.evaluate.temperature == 0.0

@@ -13,6 +13,6 @@ __all__ = ["demo"]
 def demo(*, out: Out = Path("runs/demo"), settings: Settings = ()) -> None:
     """Run all of MPO on household games, without GPU, key or network.
 
-    A small planner is trained from nothing; the agent is the built-in rule-based plan follower.
+    A small planner is trained from nothing, by the rewards of a small agent that comes along.
     """
     do(load_recipe("household-demo", settings), out)

@@ -48,8 +48,8 @@ def tune(
     `metaplan tune my-agent.yaml --out runs/llm`: a recipe of your own, for a model from the Hugging
     Face Hub (docs/agents.md has one).
 
-    `metaplan run household-demo --out runs/mpo --set agent.model=local
-    --set agent.path=runs/agent/agents/sft`: MPO with the agent that was trained.
+    `metaplan run household-demo --out runs/mpo --set agent.path=runs/agent/agents/sft`: MPO with
+    the agent that was trained.
     """
     config = load_recipe(recipe, settings) if recipe else None
     if dry_run:

@@ -225,6 +225,11 @@ class ExploreConfig(Record):
     agent_temperature: float | None = Field(default=None, ge=0.0, le=2.0)
     pairs: str | None = None
 
+    @property
+    def temperature_of_agent(self) -> float:
+        """Its own, or that of both."""
+        return self.temperature if self.agent_temperature is None else self.agent_temperature
+
 
 class EvaluateConfig(Record):
     """What is compared (section 4).

@@ -1,9 +1,10 @@
 """Studies: what their files say, and what is wrong with them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from claims.designs import designs
+from claims.designs import curve_methods, designs
 from claims.study import load_study
 
 from metaplan.core import ConfigError
@@ -17,6 +18,16 @@ def test_the_studies_that_come_with_it_can_be_read(name, seeds, workload, tmp_pa
     study = load_study(OWN / f"{name}.yaml", tmp_path, workload=workload)
     assert len(study.plan.seeds) == (seeds if workload == "full" else 2)
     assert sorted(designs(study)) == [f"C{number}" for number in range(8)]
+
+
+def test_a_greedy_agent_has_no_curve_over_episodes(tiny_study: Path):
+    """It would play the same episode again and again."""
+    study = load_study(tiny_study, Path("out"))
+    explore = study.config.explore
+    greedy = explore.model_copy(update={"agent_temperature": 0.0})
+    config = study.config.model_copy(update={"explore": greedy})
+    assert {letter for letter, _ in curve_methods(study)} == {"M", "N"}
+    assert {letter for letter, _ in curve_methods(replace(study, config=config))} == {"M"}
 
 
 def test_the_quick_workload_changes_what_it_names_and_keeps_the_rest(tiny_study: Path):
