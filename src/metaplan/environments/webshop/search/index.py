@@ -101,9 +101,11 @@ class SearchIndex:
         first = np.zeros(0, np.int64)  # found by rare words: tells what the best have at least
         for done, each in enumerate(terms, 1):
             totals[self._documents[each.postings]] += each.by_kind[self._kinds[each.postings]]
+            rest = sum(other.most for other in terms[done:])
+            if rest >= sum(other.most for other in terms[:done]):
+                continue
             if len(first) < _TELLING * limit:
                 first = np.flatnonzero(totals)
-            rest = sum(other.most for other in terms[done:])
             if len(first) >= limit and _least(totals[first], limit) * _EQUAL > rest:
                 break
         found = np.flatnonzero(totals).astype(np.uint32)
