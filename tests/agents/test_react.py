@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+from in_process import InProcess
 
 from metaplan.agents import INVALID_TURNS_LIMIT, Agent, PromptProfile, run_episode
 from metaplan.core import (
@@ -249,22 +250,6 @@ def test_the_fingerprints_hold_what_shapes_an_episode():
     }
     assert len(prints) == 3
     assert warm.environment_fingerprint(HOUSEHOLD, TASK) in prints
-
-
-class InProcess:
-    """A real game as the asynchronous environment that it is behind a worker."""
-
-    def __init__(self, environment):
-        self._environment = environment
-
-    async def reset(self):
-        return self._environment.reset()
-
-    async def step(self, action):
-        return self._environment.step(action)
-
-    async def close(self):
-        self._environment.close()
 
 
 async def test_an_experts_actions_solve_a_real_game():

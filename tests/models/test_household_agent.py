@@ -4,6 +4,7 @@ import asyncio
 from itertools import islice
 
 import pytest
+from in_process import InProcess
 
 from metaplan.agents import Agent, PromptProfile, run_episode
 from metaplan.core import EpisodeSpec, Placement
@@ -13,22 +14,6 @@ from metaplan.runs.models import agent_directory, built_in_agents
 
 HOUSEHOLD = get_benchmark("household")
 TASKS = list(islice(HOUSEHOLD.tasks("validation"), 24))
-
-
-class InProcess:
-    """A game of this process as the turn loop wants it."""
-
-    def __init__(self, task):
-        self._environment = HOUSEHOLD.load(task).make()
-
-    async def reset(self):
-        return self._environment.reset()
-
-    async def step(self, action):
-        return self._environment.step(action)
-
-    async def close(self):
-        self._environment.close()
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +29,7 @@ async def played(agent, *, with_plans):
         plan = HOUSEHOLD.summarise(HOUSEHOLD.demonstrate(task, None, None)) if with_plans else None
 
         async def opened():
-            return InProcess(task)
+            return InProcess(HOUSEHOLD.load(task).make())
 
         placement = Placement.INSTRUCTION if plan else None
         spec = EpisodeSpec(task=task, environment="e", plan=plan, placement=placement, agent="a")
