@@ -71,7 +71,7 @@ def test_a_gap_in_an_extra_is_a_note_and_for_a_recipe_that_needs_it_an_error(
 
 def test_a_recipe_is_not_troubled_with_extras_that_it_does_not_need(installed):
     installed(sharp=None)
-    settings = ["evaluate.methods=[none]"]
+    settings = ["evaluate.methods=[none]", "agent={model: follower}"]
     assert "extra train" not in findings(load_recipe("household-demo", settings))
     local = [*settings, "agent={model: local, path: x}"]
     assert "extra train" in findings(load_recipe("household-demo", local))
