@@ -15,7 +15,18 @@ from claims.study import FOLLOWER, MAIN, Study
 from claims.worse_plans import WORSE
 from metaplan.core import Placement
 
-__all__ = ["Arm", "Bar", "Contrast", "Design", "Measure", "Rule", "Way", "curve_methods", "designs"]
+__all__ = [
+    "Arm",
+    "Bar",
+    "Contrast",
+    "Design",
+    "Measure",
+    "Rule",
+    "Way",
+    "curve_letters",
+    "curve_methods",
+    "designs",
+]
 
 
 class Measure(StrEnum):
@@ -295,21 +306,23 @@ def _placement(study: Study) -> Design:
     )
 
 
+def curve_letters(study: Study) -> tuple[str, ...]:
+    """The counts that C6 has curves over: a greedy agent would play the same N episodes."""
+    return ("M", "N") if study.config.explore.temperature_of_agent > 0 else ("M",)
+
+
 def curve_methods(study: Study) -> dict[tuple[str, int], str]:
     """The method of each point of C6: (``M`` or ``N``, its value) to a name.
 
     The other count is the recipe's own. At the recipe's own counts it is ``mpo`` itself; with a
-    single plan nothing can be preferred, and the planner stays ``sft``. A greedy agent has no curve
-    over N: it plays the same episode again.
+    single plan nothing can be preferred, and the planner stays ``sft``.
     """
     explore = study.config.explore
-    own = {"M": explore.plans_per_task}
-    if explore.temperature_of_agent > 0:
-        own["N"] = explore.episodes_per_plan
+    own = {"M": explore.plans_per_task, "N": explore.episodes_per_plan}
     methods = {}
-    for letter, usual in own.items():
+    for letter in curve_letters(study):
         for count in study.plan.curves.counts:
-            named = "mpo" if count == usual else f"{letter}={count}"
+            named = "mpo" if count == own[letter] else f"{letter}={count}"
             methods[letter, count] = "sft" if (letter, count) == ("M", 1) else named
     return methods
 
@@ -317,7 +330,7 @@ def curve_methods(study: Study) -> dict[tuple[str, int], str]:
 def _curves(study: Study) -> Design:
     methods, counts = curve_methods(study), study.plan.curves.counts
     least, most = min(counts), max(counts)
-    letters = tuple(dict.fromkeys(letter for letter, _ in methods))
+    letters = curve_letters(study)
 
     def points(split: str) -> Iterator[Contrast]:
         for letter in letters:

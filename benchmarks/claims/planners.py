@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from claims.designs import curve_methods
+from claims.designs import curve_letters, curve_methods
 from claims.study import Study
 from metaplan.core import EpisodeSpec, MetaPlan, Task
 from metaplan.episodes import Progress
@@ -100,7 +100,7 @@ def _curve(run: Run, study: Study, sft: Path, wanted: Sequence[str]) -> dict[str
         )
 
     m, n = explore.plans_per_task, explore.episodes_per_plan
-    specs = [*planned(most, n), *(planned(m, most) if explore.temperature_of_agent > 0 else ())]
+    specs = [*planned(most, n), *(planned(m, most) if "N" in curve_letters(study) else ())]
     run.play(specs, agent, purpose="explore", label="exploring more")
     planners = {}
     for (letter, count), method in curve_methods(study).items():

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from claims.designs import curve_methods
+from claims.designs import curve_letters, curve_methods
 from claims.findings import Finding, Mean
 from claims.study import Study
 from metaplan.core import MissingDependencyError
@@ -33,7 +33,7 @@ def draw(study: Study, findings: Sequence[Finding], out: Path) -> list[str]:
             if finding.key == "C4":
                 figure = _agents(means, split)
             elif finding.key == "C6":
-                figure = _curves(means, split, curve_methods(study))
+                figure = _curves(means, split, study)
             else:
                 continue
             names.append(f"{finding.key}-{split}.png")
@@ -57,10 +57,10 @@ def _agents(means: Sequence[Mean], split: str) -> Any:
     return figure
 
 
-def _curves(means: Sequence[Mean], split: str, methods: Mapping[tuple[str, int], str]) -> Any:
+def _curves(means: Sequence[Mean], split: str, study: Study) -> Any:
     """Success over M and, where there is chance, over N, the other at the recipe's own."""
     by_method = {mean.method: mean for mean in means}
-    letters = list(dict.fromkeys(letter for letter, _ in methods))
+    letters, methods = curve_letters(study), curve_methods(study)
     figure, panels = _figure(len(letters))
     for axes, letter in zip(panels, letters, strict=True):
         counts = [count for name, count in methods if name == letter]
