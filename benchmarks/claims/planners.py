@@ -84,7 +84,7 @@ def _curve(run: Run, study: Study, sft: Path, wanted: Sequence[str]) -> dict[str
     samples = sample_plans(
         run, sft, tasks, count=most, temperature=explore.temperature, label="sampling more plans"
     )
-    agent = run.agent(explore.temperature_of_agent)
+    agent = run.exploring_agent()
     environments = agent.environment_fingerprints(run.benchmark, tasks.values())
 
     def planned(m: int, n: int) -> list[EpisodeSpec]:

@@ -69,7 +69,7 @@ def spec(plan=None, placement=None, task=TASK):
     return EpisodeSpec(task=task, environment="e", plan=plan, placement=placement, agent="a")
 
 
-async def play(model, room, *, planned=None, steps=30):
+async def play(model, room, *, planned=None, steps=30, agent_steps=None):
     async def open_room():
         return room
 
@@ -79,6 +79,7 @@ async def play(model, room, *, planned=None, steps=30):
             model=model,
             sampling=Sampling(temperature=0.7, stop=("END",)),
             profile=PromptProfile.COMPACT,
+            step_limit=agent_steps,
         ),
         benchmark=replace(HOUSEHOLD, step_limit=lambda _task: steps),
         open_environment=open_room,
@@ -114,6 +115,13 @@ async def test_the_loop_counts_the_steps():
     episode = await play(model, Room(go(0.25)), steps=4)
     assert (episode.stop_reason, episode.steps) == (StopReason.STEP_LIMIT, 4)
     assert episode.reward == 0.0
+
+
+@pytest.mark.parametrize(("agent_steps", "steps"), [(3, 3), (9, 4)])
+async def test_an_agents_step_limit_can_only_be_the_tighter_one(agent_steps, steps):
+    model = ScriptedModel(lambda _: "Action: look")
+    episode = await play(model, Room(go(0.25)), steps=4, agent_steps=agent_steps)
+    assert (episode.stop_reason, episode.steps) == (StopReason.STEP_LIMIT, steps)
 
 
 async def test_an_environments_own_limit_is_a_step_limit():
@@ -243,12 +251,16 @@ def test_the_fingerprints_hold_what_shapes_an_episode():
 
     longer = replace(HOUSEHOLD, step_limit=lambda _task: 50)
     compact = replace(base, profile=PromptProfile.COMPACT)
+    hurried = replace(base, step_limit=9)
     prints = {
+        hurried.environment_fingerprint(HOUSEHOLD, TASK),
         base.environment_fingerprint(HOUSEHOLD, TASK),
         base.environment_fingerprint(longer, TASK),
         compact.environment_fingerprint(HOUSEHOLD, TASK),
     }
-    assert len(prints) == 3
+    assert len(prints) == 4
+    unhurried = replace(base, step_limit=99)
+    assert unhurried.environment_fingerprint(HOUSEHOLD, TASK) in prints
     assert warm.environment_fingerprint(HOUSEHOLD, TASK) in prints
 
 

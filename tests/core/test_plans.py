@@ -207,6 +207,23 @@ def test_every_plan_reads_back_from_its_rendering(steps, dialect):
     assert MetaPlan.parse(plan.tagged(dialect)) == plan
 
 
+def test_a_walk_in_circles_is_told_without_them_and_what_is_done_twice_stays():
+    circles = ("Go to the desk.", "Go to the shelf.", "Go to the desk.", "Take the pen.")
+    twice = ("Go to the desk.", "Put the pen in/on the desk.")
+    plan = MetaPlan(steps=(*circles, *twice, *twice))
+    assert plan.without_repeats() == MetaPlan(steps=(*circles[:2], circles[3], *twice, *twice))
+
+
+@given(st.lists(st.sampled_from(["Go on.", "Go back.", "Take it.", "go on."]), min_size=1))
+def test_without_repeats_only_repeats_are_left_out(steps):
+    plan = MetaPlan(steps=tuple(steps))
+    clean = plan.without_repeats()
+    assert clean.without_repeats() == clean
+    assert set(clean.steps) == set(plan.steps)
+    left = iter(plan.steps)
+    assert all(step in left for step in clean.steps)  # in the plan's order
+
+
 @pytest.mark.parametrize(
     "pattern",
     [

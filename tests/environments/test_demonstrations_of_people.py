@@ -12,7 +12,7 @@ from metaplan.environments.household import task
 TASKS = [task("train", index) for index in range(24)]
 
 
-def demonstrate(task: Task, person: int, plan: MetaPlan | None = None) -> ExpertTrajectory:
+def demonstrate(task: Task, person: int | None, plan: MetaPlan | None = None) -> ExpertTrajectory:
     assert household.BENCHMARK.demonstrate is not None
     return household.BENCHMARK.demonstrate(task, person, plan)
 
@@ -31,6 +31,14 @@ def test_people_know_less_of_where_things_lie_than_the_expert() -> None:
     people = sum(len(demonstrate(task, 0).steps) for task in TASKS)
     expert = sum(len(household.expert(task).steps) for task in TASKS)
     assert people > 1.2 * expert
+
+
+def test_a_writer_knows_more_than_people_and_less_than_the_expert() -> None:
+    tasks = [task("train", index) for index in range(100)]
+    expert, writer, people = (
+        sum(len(demonstrate(task, person).steps) for task in tasks) for person in (None, -1, 0)
+    )
+    assert 1.1 * expert < writer < 0.9 * people
 
 
 def test_whoever_is_shown_a_right_plan_finds_the_thing_sooner() -> None:

@@ -121,3 +121,15 @@ def test_the_agent_may_explore_at_a_temperature_of_its_own(adaptive_run: Path, m
     monkeypatch.setattr(Run, "agent", seen)
     exploring(adaptive_run)
     assert temperatures == [0.0]
+
+
+def test_exploring_episodes_may_have_fewer_steps_than_evaluation_s(adaptive_run: Path):
+    config = adaptive_run / "config.yaml"
+    text = config.read_text("utf-8")
+    config.write_text(text.replace("  step_limit: null", "  step_limit: 4"), "utf-8")
+    exploring(adaptive_run)
+    with Run(None, adaptive_run) as run:
+        explored = list(run.store.episodes(rewards(adaptive_run)))
+        assert run.agent(0.0).step_limit is None
+    assert len(explored) >= 10
+    assert {len(episode.turns) for episode in explored} <= {1, 2, 3, 4}

@@ -64,18 +64,25 @@ class Agent:
         sampling: Temperature and limits; the seed comes from each episode's key.
         profile: The paper's prompts, or short ones.
         dialect: What a plan is called.
+        step_limit: Most steps of an episode, where the benchmark allows more; None takes its limit.
     """
 
     model: ChatModel
     sampling: Sampling
     profile: PromptProfile = PromptProfile.PAPER
     dialect: Dialect = Dialect.META_PLAN
+    step_limit: int | None = None
 
     @property
     def fingerprint(self) -> str:
         """What shapes this agent's replies: model, sampling. Part of every episode's key."""
         sampling = self.sampling.model_dump(mode="json", exclude={"seed"})
         return digest(dict(self.model.fingerprint), sampling)
+
+    def most_steps(self, benchmark: Benchmark, task: Task) -> int:
+        """Most steps of an episode of a task."""
+        limit = benchmark.step_limit(task)
+        return limit if self.step_limit is None else min(limit, self.step_limit)
 
     def environment_fingerprint(self, benchmark: Benchmark, task: Task) -> str:
         """What shapes observations and rewards: the benchmark's part, limits, prompts."""
@@ -91,7 +98,7 @@ class Agent:
         for task in tasks:
             if task.task_set not in facts:
                 facts[task.task_set] = dict(benchmark.fingerprint(task.task_set))
-            limit = benchmark.step_limit(task)
+            limit = self.most_steps(benchmark, task)
             prints[task.key] = digest(
                 facts[task.task_set], limit, self.profile, self.dialect, prompts
             )
@@ -172,7 +179,7 @@ class _EpisodeState:
         self._messages.append(
             first_message(self._benchmark, self._spec.task, opening.text, self._agent.profile)
         )
-        for _ in range(self._benchmark.step_limit(self._spec.task)):
+        for _ in range(self._agent.most_steps(self._benchmark, self._spec.task)):
             reply = (await self._ask()).text
             stop_reason = await self._act(reply, environment)
             if stop_reason is not None:

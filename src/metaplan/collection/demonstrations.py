@@ -3,8 +3,9 @@
 Agents are tuned as in AgentTuning (Zeng et al., 2023) and ETO (Song et al., 2024), on solved
 trajectories. So that an agent can read plans, some stand beside them: the seed plan of the very
 task (``own``), which fits, or that of another task with the same wording (``other``), which may be
-wrong here. Half of them come from the expert, who knows where to look, half from another person,
-who tried more places. Whoever demonstrates was shown the plan, and trusts it as far as it goes;
+wrong here. They come from the expert, who knows where to look, and from a writer, who knows it
+roughly and tries more places; of others' plans the longer ones are shown, which are rare and teach
+most. Whoever demonstrates was shown the plan, and trusts it as far as it goes;
 where a benchmark has one expert, who reads no plans, the own one is told in hindsight.
 """
 
@@ -36,7 +37,8 @@ __all__ = ["agent_dataset", "demonstrate"]
 
 Origin: TypeAlias = Literal["none", "own", "other"]
 _ORIGINS: tuple[Origin, ...] = ("none", "own", "other")
-_WRITER = 1_000_000  # The person whose seed plans are shown too, but no demonstration.
+_WRITER = -1  # The person whose seed plans are shown too, but no demonstration.
+_LENDERS = 4  # Of so many other tasks' plans the longest is shown.
 
 
 def demonstrate(run: Run) -> list[Demonstration]:
@@ -232,12 +234,13 @@ def _part(
     run: Run, task: Task, person: int, alike: Sequence[Task], seeds: Mapping[str, list[MetaPlan]]
 ) -> _Part:
     origin = _draw(run, task, person)
-    lender = _lender(run, task, person, alike) if origin == "other" else None
-    if origin == "other" and lender is None:
+    lenders = _lenders(run, task, person, alike) if origin == "other" else []
+    if origin == "other" and not lenders:
         origin = "own"
-    plans = [] if origin == "none" else seeds.get((lender or task).key, [])
     dice = Random(seed_from(run.config.seed, "writer", task.key, person))  # noqa: S311
-    plan = dice.choice(plans) if plans else None
+    plans = [] if origin == "none" else [seeds.get(t.key, []) for t in lenders or [task]]
+    drawn = [dice.choice(choice) for choice in plans if choice]
+    plan = max(drawn, key=lambda plan: len(plan.steps), default=None)
     return _Part(task, person, origin if plan else "none", plan)
 
 
@@ -246,11 +249,11 @@ def _wording(task: Task) -> str:
     return task.instruction.strip().rpartition("\n")[2].lower()
 
 
-def _lender(run: Run, task: Task, person: int, alike: Sequence[Task]) -> Task | None:
-    """Another task of the same wording; which one, is drawn from the keys."""
+def _lenders(run: Run, task: Task, person: int, alike: Sequence[Task]) -> list[Task]:
+    """Other tasks of the same wording, at most `_LENDERS`; which ones, is drawn from the keys."""
     others = [other for other in alike if other.key != task.key]
     order = (run.config.seed, "lender", task.key, person)
-    return min(others, key=lambda other: digest(*order, other.key), default=None)
+    return sorted(others, key=lambda other: digest(*order, other.key))[:_LENDERS]
 
 
 def _play(run: Run, parts: Sequence[_Part], known: _Known, label: str) -> None:

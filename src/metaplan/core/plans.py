@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from enum import StrEnum
 from functools import cached_property
+from itertools import chain, groupby
 from typing import Self
 
 from pydantic import field_validator
@@ -89,6 +90,10 @@ def _list_markers(text: str) -> list[re.Match[str]]:
     """The numbers of a plain list; what is indented deeper than the first belongs to its step."""
     found = list(_LISTED.finditer(text))
     return [match for match in found if len(match["indent"]) <= len(found[0]["indent"])]
+
+
+def _first_word(step: str) -> str:
+    return step.split(" ", maxsplit=1)[0].lower()
 
 
 def _clean_step(text: str) -> str:
@@ -171,6 +176,15 @@ class MetaPlan(Record):
     def tagged(self, dialect: Dialect = Dialect.META_PLAN) -> str:
         """The plan as a planner writes it, between the dialect's tags."""
         return f"<{dialect.value}>\n{self.text}\n</{dialect.value}>"
+
+    def without_repeats(self) -> Self:
+        """The plan with no step said twice in a row of steps that begin with the same word.
+
+        Small planners go on in circles where a search is long: "Go to the desk. Go to the shelf. Go
+        to the desk."
+        """
+        rows = (dict.fromkeys(row) for _, row in groupby(self.steps, key=_first_word))
+        return type(self)(steps=tuple(chain.from_iterable(rows)))
 
     @classmethod
     def parse(cls, completion: str) -> Self:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from random import Random
 from typing import Any, Protocol, runtime_checkable
 
 from metaplan.core import ExpertTrajectory, MetaPlan, Task
@@ -139,12 +140,15 @@ class Benchmark:
         expert: A solved trajectory of a task; expensive. None where there is no expert.
         demonstrate: An episode for agent tuning, with a thought for every step: of the n-th of any
             number of people, who differ in what they think, shown a plan or none. They look first
-            where the plan says, and go on by themselves where it is wrong. With None for a number,
-            of an expert who knows where things usually lie. None where there are no such people:
-            tuning then takes `expert`.
+            where the plan says, and go on by themselves where it is wrong. With a number below 0,
+            of somebody whose own plans are shown to others; with None for a number, of an expert
+            who knows where things usually lie. None where there are no such people: tuning then
+            takes `expert`.
         summarise: Tells an expert's trajectory as a meta plan, by rule: the stand-in for an LLM
             (section 3.1). Raises `DataError` where there is nothing to tell. None where there is no
             such rule.
+        with_other_goal: Tells a task and its plan with another goal of the same kind, drawn at
+            random; None for a task that has none. None where the benchmark can't.
         action_templates: The actions of Table 1's action space, e.g. ``go to {receptacle}``.
         prompts: The paper's prompt texts.
         example: A 1-shot example for a task: an expert's episode with thoughts, as chat text.
@@ -170,6 +174,7 @@ class Benchmark:
     expert: Callable[[Task], ExpertTrajectory] | None
     demonstrate: Callable[[Task, int | None, MetaPlan | None], ExpertTrajectory] | None = None
     summarise: Callable[[ExpertTrajectory], MetaPlan] | None = None
+    with_other_goal: Callable[[Task, MetaPlan, Random], tuple[Task, MetaPlan] | None] | None = None
     action_templates: tuple[str, ...]
     prompts: Prompts
     example: Callable[[Task], str]

@@ -60,7 +60,7 @@ def explore(run: Run, samples: Mapping[str, Sequence[PlanSample]]) -> list[PlanS
     """
     config = run.config.explore
     tasks = run.explored_tasks()
-    agent = run.agent(config.temperature_of_agent)
+    agent = run.exploring_agent()
     environments = agent.environment_fingerprints(run.benchmark, tasks.values())
     plans = {key: {s.plan.key: s.plan for s in group if s.plan} for key, group in samples.items()}
     allocation = _allocation(config, plans)

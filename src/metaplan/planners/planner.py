@@ -90,7 +90,7 @@ class PlanSample(Record):
 
     Attributes:
         index: Which of the M samples; 0 ≤ index < M.
-        plan: None where the completion holds no readable plan.
+        plan: None where the completion holds no readable plan; without repeated steps.
         raw: The completion as it came.
         usage: Its tokens.
     """
@@ -154,7 +154,7 @@ class Planner:
             )
             (completion,) = await self.model.complete(messages, sampling)
             try:
-                plan = MetaPlan.parse(completion.text)
+                plan = MetaPlan.parse(completion.text).without_repeats()
             except PlanParseError:
                 plan = None
             return PlanSample(

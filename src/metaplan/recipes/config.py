@@ -177,12 +177,16 @@ class CollectConfig(Record):
             reads as an agent does and looks in usual places first (benchmarks with people who
             demonstrate).
         summariser: The LLM that summarises; null takes the benchmark's rule.
+        other_goals: Share of the seed plans that are told with another goal in task and plan, drawn
+            at random, for small planners: else they learn the usual goals by heart and plan for
+            these (ALFWorld, household).
     """
 
     seed_plans: str | None = None
     trajectories: str | None = None
     expert: Literal["recorded", "exploring"] = "recorded"
     summariser: SummariserConfig | None = None
+    other_goals: float = Field(default=0.0, ge=0.0, le=1.0)
 
 
 class PromptedConfig(Record):
@@ -213,6 +217,8 @@ class ExploreConfig(Record):
         agent_temperature: Of the agent, where it is to be another. At 0, as in evaluation, a reward
             tells of the plan alone: one episode with a plan is enough, and there is time for more
             tasks.
+        step_limit: Most steps of an exploring episode, where the benchmark allows more. A tight one
+            tells plans apart that all lead to the goal in the end, and saves time.
         pairs: A JSONL file of one's own preference pairs in place of exploration's.
     """
 
@@ -223,6 +229,7 @@ class ExploreConfig(Record):
     budget: float = Field(default=0.6, gt=0.0)
     temperature: float = Field(default=0.7, ge=0.0, le=2.0)
     agent_temperature: float | None = Field(default=None, ge=0.0, le=2.0)
+    step_limit: int | None = Field(default=None, ge=1)
     pairs: str | None = None
 
     @property

@@ -283,7 +283,7 @@ class _Estimate:
             "explore",
             tasks,
             math.ceil(episodes * explore.budget) if adaptive else episodes,
-            limit=self._train.step_limit,
+            limit=min(self._train.step_limit, explore.step_limit or math.inf),
             alike=explore.episodes_per_plan,
             planned=not adaptive or self._finished("explore"),
         )

@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -157,6 +158,11 @@ class Run:
         )
         agent.check_placement(settings.placement)
         return agent
+
+    def exploring_agent(self) -> Agent:
+        """The agent as exploration has it: at its temperature, with its limit of steps."""
+        explore = self.config.explore
+        return replace(self.agent(explore.temperature_of_agent), step_limit=explore.step_limit)
 
     def free_agent(self) -> None:
         """Frees what the agent holds; the next `agent` loads it again."""

@@ -59,14 +59,14 @@ async def test_guesses_save_steps_and_change_no_completion(model_dir, monkeypatc
         monkeypatch.setattr("metaplan.models.local.engine._MOST_GUESSED", most)
         model = LocalModel(model_dir)
         steps = 0
-        step = model._engine.step
+        step = model._workers[0].engine.step
 
         def counted():
             nonlocal steps
             steps += 1
             step()
 
-        monkeypatch.setattr(model._engine, "step", counted)
+        monkeypatch.setattr(model._workers[0].engine, "step", counted)
         said = []
         for _ in range(3):
             for sampling in SAMPLINGS:

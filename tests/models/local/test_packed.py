@@ -103,7 +103,7 @@ async def check_turns(model, directory):
 async def test_models_that_attend_to_everything_keep_their_sessions(kind, make_model):
     directory = make_model(PACKED[kind])
     model = LocalModel(directory)
-    assert isinstance(model._engine, PackedEngine)
+    assert isinstance(model._workers[0].engine, PackedEngine)
     await check_turns(model, directory)
     await model.close()
 
@@ -112,7 +112,7 @@ async def test_models_that_attend_to_everything_keep_their_sessions(kind, make_m
 async def test_other_models_compute_every_turn_anew(kind, make_model):
     directory = make_model(PLAIN[kind])
     model = LocalModel(directory)
-    assert isinstance(model._engine, PlainEngine)
+    assert isinstance(model._workers[0].engine, PlainEngine)
     await check_turns(model, directory)
     await model.close()
 
@@ -148,6 +148,6 @@ def test_a_padded_batch_gives_what_row_by_row_gives(kind, make_model):
 async def test_a_context_beyond_the_memory_is_computed_anew(make_model):
     directory = make_model(PACKED["llama"])
     model = LocalModel(directory, cache_bytes=0)
-    assert isinstance(model._engine, PlainEngine)
+    assert isinstance(model._workers[0].engine, PlainEngine)
     await check_turns(model, directory)
     await model.close()

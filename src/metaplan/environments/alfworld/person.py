@@ -1,8 +1,9 @@
 """An expert that explores as a person would: reads, remembers, and looks in likely places first.
 
 It sees text only. What an expert knows beforehand is where such objects usually lie
-(``world.json``), with an own opinion of that; other people look in a few places on a hunch, and
-then go through the room in the order in which it was told. Nobody knows the house. Shown a plan,
+(``world.json``), with an own opinion of that; writers of plans know it roughly; other people look
+in a few places on a hunch, and then go through the room in the order in which it was told. Nobody
+knows the house. Shown a plan,
 they take from it one thing: for each object that they search, the kinds of place that the plan
 names come first, in the plan's order. Everything else they do as the task says, whatever the plan
 says.
@@ -39,7 +40,9 @@ __all__ = ["MOST_STEPS", "act_as_expert"]
 MOST_STEPS = 50
 """An expert that needs more gives up, as people do."""
 
-_SPREAD = 0.4  # Standard deviation of the log of an expert's opinion of a place's share.
+# Standard deviations of the log of an opinion of a place's share.
+_SPREAD = 0.4  # The expert's.
+_ROUGHLY = 1.5  # A writer's.
 _HUNCHES = (0, 1, 2, 3)  # How many kinds of place other people look in first.
 _SLIPS = 0.12  # Of the searching steps of people, not of the expert.
 _UNHEARD_OF = 0.5  # Percent: how likely a place is that the priors don't name.
@@ -61,8 +64,8 @@ def act_as_expert(
     Args:
         task: Its key and `person` decide the opinions.
         loaded: The same task, loaded.
-        person: Which of any number of people acts, who do not know where things usually lie; None
-            for the expert, who does.
+        person: Which of any number of people acts: from 0 on, those who do not know where things
+            usually lie; below 0, writers of plans, who know it roughly; None for the expert.
         plan: What the person is shown, if anything.
 
     Returns:
@@ -103,6 +106,7 @@ class _Person:
         self._environment = environment
         self._seed = seed_from("expert", task_key, *([] if person is None else [person]))
         self._is_expert = person is None
+        self._knows = person is None or person < 0
         # In the room's own order: the next place of a kind is what it names next.
         self._places = list(read_names(first.split("Your task is to:", maxsplit=1)[0]))
         kinds = {type_of(place) for place in self._places}
@@ -198,11 +202,11 @@ class _Person:
     def _in_order(self, object_type: str, besides: str, *, first: Sequence[str]) -> list[str]:
         """Places not seen yet, in the order in which this person looks there.
 
-        Kinds named first; then an expert goes by the chance per step spent there, and someone who
-        does not know goes by a hunch or two, and then through the room as it was told.
+        Kinds named first; then who knows goes by the chance per step spent there, and who
+        does not goes by a hunch or two, and then through the room as it was told.
         """
         places = [place for place in self._places if place not in self._seen and place != besides]
-        if self._is_expert:
+        if self._knows:
             shares = self._shares(object_type)
 
             def worth(place: str) -> float:
@@ -216,18 +220,19 @@ class _Person:
         return sorted(places, key=lambda place: rank.get(type_of(place), len(rank)))
 
     def _shares(self, object_type: str) -> dict[str, float]:
-        """How usual each type of place in this room is for an object, in the expert's opinion."""
+        """How usual each type of place in this room is for an object, in this person's opinion."""
+        spread = _SPREAD if self._is_expert else _ROUGHLY
         types = sorted({type_of(place) for place in self._places})
         priors = _lower_case_priors(_rooms_with(types)).get(object_type, {})
         return {
             type_: max(priors.get(type_, 0), _UNHEARD_OF)
-            * self._chance(object_type, type_).lognormvariate(0.0, _SPREAD)
+            * self._chance(object_type, type_).lognormvariate(0.0, spread)
             for type_ in types
         }
 
     def _hunches(self, object_type: str) -> Sequence[str]:
         """A few kinds of place where someone who does not know looks first, for no reason."""
-        if self._is_expert:
+        if self._knows:
             return ()
         chance = self._chance(object_type)
         kinds = list(dict.fromkeys(type_of(place) for place in self._places))

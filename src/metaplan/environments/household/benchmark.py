@@ -109,6 +109,7 @@ BENCHMARK = Benchmark(
     expert=expert,
     demonstrate=demonstrate,
     summarise=alfworld.BENCHMARK.summarise,
+    with_other_goal=alfworld.BENCHMARK.with_other_goal,
     action_templates=alfworld.BENCHMARK.action_templates,
     prompts=alfworld.BENCHMARK.prompts,
     example=alfworld.BENCHMARK.example,

@@ -1,9 +1,9 @@
-"""`LocalModel`: requests of many coroutines, answered by one worker thread."""
+"""`LocalModel`: requests of many coroutines, answered by worker threads."""
 
 from __future__ import annotations
 
 import asyncio
-import queue
+import os
 import random
 import threading
 from collections.abc import Mapping, Sequence
@@ -17,12 +17,15 @@ from metaplan.models.local.loading import end_tokens, load, weights_digest
 from metaplan.models.local.packed import CannotPackError, PackedModel
 from metaplan.models.local.plain import PlainEngine
 from metaplan.models.local.row import Engine, Finisher, Row
+from metaplan.models.local.worker import Worker
 
 __all__ = ["LocalModel"]
 
-# Of so small a model, threads wait for each other longer than they compute; where others use the
-# cores as well (environment workers), they wait for those.
+# Of so small a model, the threads of one computation wait for each other longer than they compute;
+# where others use the cores as well (environment workers), they wait for those. So each computation
+# keeps to one thread, and two go side by side; more would wait for Python's lock.
 _SMALL_PARAMETERS = 10_000_000
+_SIDE_BY_SIDE = 2
 
 
 class LocalModel:
@@ -39,6 +42,8 @@ class LocalModel:
         name: For tables; the directory's name by default.
         cache_bytes: Most memory for keys and values; those of the longest unused session make room.
             0 keeps nothing.
+        engines: How many generate side by side, and share the batch and the memory; None is two
+            where a small model runs on a CPU of two cores or more, else one.
 
     Raises:
         DataError: `path` holds no such model.
@@ -55,6 +60,7 @@ class LocalModel:
         device: str = "auto",
         name: str | None = None,
         cache_bytes: int = 2 << 30,
+        engines: int | None = None,
     ) -> None:
         path = Path(path)
         self._weights = weights_digest(path)
@@ -62,12 +68,25 @@ class LocalModel:
         self._chat = ChatTokens(self._tokenizer)
         self._context = int(self._model.config.get_text_config().max_position_embeddings)
         self._name = name or path.resolve().name
-        self._engine = self._make_engine(max_batch, cache_bytes)
-        self._queue: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
-        self._worker = threading.Thread(target=self._work, name="metaplan-local", daemon=True)
-        self._worker.start()
+        small = self._model.num_parameters() < _SMALL_PARAMETERS
+        count = engines or (self._side_by_side() if small else 1)
+        self._workers = [
+            Worker(
+                self._make_engine(-(-max_batch // count), cache_bytes // count),
+                self._name,
+                alone=small,
+            )
+            for _ in range(count)
+        ]
+
+    def _side_by_side(self) -> int:
+        if self._model.device.type != "cpu":
+            return 1
+        if hasattr(os, "sched_getaffinity"):
+            return min(_SIDE_BY_SIDE, len(os.sched_getaffinity(0)))
+        return min(_SIDE_BY_SIDE, os.cpu_count() or 1)
 
     def _make_engine(self, max_batch: int, cache_bytes: int) -> Engine:
         finisher = Finisher(self._tokenizer, end_tokens(self._model, self._tokenizer))
@@ -122,7 +141,8 @@ class LocalModel:
             if self._closed:
                 raise ModelFault(f"{self._name} is closed")
             for row in rows:
-                self._queue.put(row)
+                # Where the conversation is kept, or another with the same beginning.
+                self._workers[hash(session or row.prompt) % len(self._workers)].put(row)
         return list(await asyncio.gather(*(asyncio.wrap_future(row.future) for row in rows)))
 
     def prompt_tokens(self, messages: Sequence[Message]) -> list[int]:
@@ -130,46 +150,11 @@ class LocalModel:
         return self._chat.prompt(messages)
 
     async def close(self) -> None:
-        """Ends the worker thread once the requests already made are answered."""
+        """Ends the worker threads once the requests already made are answered."""
         with self._lock:
             if not self._closed:
                 self._closed = True
-                self._queue.put(None)
-        await asyncio.to_thread(self._worker.join)
-
-    def _work(self) -> None:
-        """Takes up requests and generates until closed and done."""
-        import torch
-
-        if self._model.num_parameters() < _SMALL_PARAMETERS:
-            torch.set_num_threads(1)  # of this worker thread's computations
-        open_ = True
-        while open_ or self._engine.rows:
-            open_ = self._take_up() and open_
-            try:
-                self._engine.step()
-            except Exception as error:  # an engine failure voids these rows' episodes, no others
-                failed = self._engine.rows
-                self._engine.drop()
-                for row in failed:
-                    if not row.future.done() and row.future.set_running_or_notify_cancel():
-                        cause = f"{self._name}: {type(error).__name__}: {error}"
-                        row.future.set_exception(ModelFault(cause))
-
-    def _take_up(self) -> bool:
-        """Hands the engine what has been asked for, waits if it has nothing; False once closed."""
-        idle = not self._engine.rows
-        while self._engine.room > 0:
-            try:
-                if idle and self._engine.rows:
-                    row = self._queue.get(timeout=self._engine.gather_s)
-                else:
-                    row = self._queue.get(block=idle)
-            except queue.Empty:
-                break
-            if row is None:
-                self._queue.put(None)  # for the next call
-                return False
-            if not row.future.cancelled():
-                self._engine.add(row)
-        return True
+                for worker in self._workers:
+                    worker.close()
+        for worker in self._workers:
+            await asyncio.to_thread(worker.join)

@@ -1,0 +1,71 @@
+"""The same task with another goal: where a thing is to be put, in its sentence and in its plan.
+
+ALFWorld's training games have few goals for each object: whoever learns from them alone takes
+"heat some apple and put it in garbagecan" for one of the goals that heated apples had. Where an
+object is found has nothing to do with where it is to go, so a plan for another goal is as good as
+the one that it is made from (hindsight relabelling, Andrychowicz et al., 2017).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from random import Random
+
+from metaplan.core import MetaPlan, Task
+from metaplan.environments.alfworld.catalogue import OPENABLE
+from metaplan.environments.alfworld.reading import read_names, read_wish, type_of
+
+__all__ = ["with_other_goal"]
+
+_OPENABLE = {type_.lower() for type_ in OPENABLE}
+_PUT = re.compile(r"(Put .+ in/on the )[a-z]+\.")
+
+
+def with_other_goal(task: Task, plan: MetaPlan, chance: Random) -> tuple[Task, MetaPlan] | None:
+    """Another place of the room for the task's goal, each kind as likely.
+
+    Args:
+        task: With the text that the agent sees first.
+        plan: By the rule of `summarise`.
+        chance: Draws the place.
+
+    Returns:
+        The task, of the same key, and the plan; None where nothing is to be put anywhere, or where
+        there is no other place.
+    """
+    room, mark, sentence = task.instruction.rpartition("\n")
+    wish = read_wish(sentence)
+    if wish is None or wish.place_type is None:
+        return None
+    kinds = {type_of(name) for name in read_names(room)} - {wish.place_type}
+    if not kinds:
+        return None
+    goal = chance.choice(sorted(kinds))
+    told = re.sub(rf"\b{wish.place_type}(\W*)$", rf"{goal}\1", sentence)
+    other = task.model_copy(update={"instruction": f"{room}{mark}{told}"})
+    return other, MetaPlan(steps=tuple(_steps(plan.steps, goal)))
+
+
+def _steps(steps: Sequence[str], new: str) -> Iterator[str]:
+    """The plan's steps, each walk to the goal made one to the new goal."""
+    walk: list[str] = []  # Steps since the last deed.
+    opened: set[str] = set()
+    at = ""
+    for step in steps:
+        if step.startswith(("Go to the ", "Open the ")):
+            walk.append(step)
+            continue
+        if put := _PUT.fullmatch(step):
+            walk = [] if at == new else [f"Go to the {new}."]
+            if new in _OPENABLE - opened:
+                walk.append(f"Open the {new}.")
+        deed = f"{put[1]}{new}." if put else step
+        yield from walk
+        yield deed
+        opened |= {
+            said.removeprefix("Open the ").rstrip(".")
+            for said in walk
+            if said.startswith("Open the ")
+        }
+        walk, at = [], deed.rstrip(".").rpartition(" ")[2]
