@@ -13,7 +13,7 @@ from openai_server import FAULTS, Reply, error
 
 from metaplan import load_recipe
 from metaplan.collection import collect
-from metaplan.core import DataError, RunError, UserError
+from metaplan.core import ConfigError, DataError, RunError, UserError
 from metaplan.episodes import RunStore, SilentProgress
 from metaplan.models import ScriptedModel
 from metaplan.planners import read_jsonl, write_jsonl
@@ -300,3 +300,39 @@ def test_kill_9_loses_only_the_requests_in_flight(serve, experts, recipe, collec
     again = sum(count - 1 for count in asked.values())
     assert 20 <= len(server.requests) == 60 + again
     assert again <= config.runtime.concurrency
+
+
+def household(tmp_path, *settings):
+    path = tmp_path / "household.yaml"
+    path.write_text(RECIPE.replace("count: 1}\n  evaluate", "count: 30}\n  evaluate"))
+    return load_recipe(path, settings)
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0, 0), (0.5, 5, 22), (1.0, 18, 30)])
+def test_a_share_of_the_seed_plans_is_told_with_another_goal(tmp_path, share, least, most):
+    with Run(household(tmp_path, f"collect.other_goals={share}"), tmp_path / "run") as run:
+        dataset = collect(run)
+        examples = [line for _, line in read_jsonl(dataset)]
+        seeds = {
+            line["task_key"]: line for _, line in read_jsonl(run.datasets / "seed_plans.jsonl")
+        }
+    assert len(examples) == len(seeds) == 30
+    changed = 0
+    for line in examples:
+        seed, read = seeds[line["task_key"]], line["prompt"][0]["content"]
+        same_task = seed["instruction"] in read
+        assert same_task == (seed["plan"] in line["completion"][0]["content"])
+        changed += not same_task
+    assert least <= changed <= most
+
+
+def test_where_goals_can_not_be_told_otherwise_it_is_refused_before_any_work(tmp_path):
+    path = tmp_path / "webshop.yaml"
+    sets = {"household": "webshop", "task_set: seen": "task_set: test@builtin"}
+    text = RECIPE.replace("task_set: train", "task_set: train@builtin")
+    for old, new in sets.items():
+        text = text.replace(old, new)
+    path.write_text(text)
+    config = load_recipe(path, ["collect.other_goals=0.5"])
+    with Run(config, tmp_path / "run") as run, pytest.raises(ConfigError, match="other_goals"):
+        collect(run)
