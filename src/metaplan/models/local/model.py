@@ -7,7 +7,9 @@ import os
 import random
 import threading
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 from metaplan.core import ContextLimitError, ModelFault, seed_from
 from metaplan.models.contract import Completion, Message, Sampling
@@ -72,13 +74,15 @@ class LocalModel:
         self._closed = False
         small = self._model.num_parameters() < _SMALL_PARAMETERS
         count = engines or (self._side_by_side() if small else 1)
+        # Each has a model of its own: engines replace parts of it.
+        models = [self._model, *(deepcopy(self._model) for _ in range(count - 1))]
         self._workers = [
             Worker(
-                self._make_engine(-(-max_batch // count), cache_bytes // count),
+                self._make_engine(model, -(-max_batch // count), cache_bytes // count),
                 self._name,
                 alone=small,
             )
-            for _ in range(count)
+            for model in models
         ]
 
     def _side_by_side(self) -> int:
@@ -88,12 +92,12 @@ class LocalModel:
             return min(_SIDE_BY_SIDE, len(os.sched_getaffinity(0)))
         return min(_SIDE_BY_SIDE, os.cpu_count() or 1)
 
-    def _make_engine(self, max_batch: int, cache_bytes: int) -> Engine:
-        finisher = Finisher(self._tokenizer, end_tokens(self._model, self._tokenizer))
+    def _make_engine(self, model: Any, max_batch: int, cache_bytes: int) -> Engine:
+        finisher = Finisher(self._tokenizer, end_tokens(model, self._tokenizer))
         try:
-            packed = PackedModel(self._model, context=self._context, memory_bytes=cache_bytes)
+            packed = PackedModel(model, context=self._context, memory_bytes=cache_bytes)
         except CannotPackError:
-            return PlainEngine(self._model, finisher, max_batch=max_batch)
+            return PlainEngine(model, finisher, max_batch=max_batch)
         return PackedEngine(packed, finisher, max_batch=max_batch, context=self._context)
 
     @property
