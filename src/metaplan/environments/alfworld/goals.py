@@ -1,8 +1,7 @@
 """The same task with another goal: where a thing is to be put, in its sentence and in its plan.
 
-ALFWorld's training games have few goals for each object: whoever learns from them alone takes
-"heat some apple and put it in garbagecan" for one of the goals that heated apples had. Where an
-object is found has nothing to do with where it is to go, so a plan for another goal is as good as
+Training games have some goals for each object, and a small model that learns from them alone plans
+for one of these where the task has a new one. Where an object is found has nothing to do with where it is to go, so a plan for another goal is as good as
 the one that it is made from (hindsight relabelling, Andrychowicz et al., 2017).
 """
 
