@@ -1,8 +1,9 @@
 """The same task with another goal: where a thing is to be put, in its sentence and in its plan.
 
 Training games have some goals for each object, and a small model that learns from them alone plans
-for one of these where the task has a new one. Where an object is found has nothing to do with where it is to go, so a plan for another goal is as good as
-the one that it is made from (hindsight relabelling, Andrychowicz et al., 2017).
+for one of these where a task has a new one. Where an object is found has nothing to do with where
+it is to go, so a plan for another goal is as good as the one that it is made from (hindsight
+relabelling, Andrychowicz et al., 2017).
 """
 
 from __future__ import annotations
