@@ -104,12 +104,14 @@ def test_another_s_plan_is_of_a_task_of_the_same_wording_and_the_person_is_shown
     assert sum(one.origin == "other" for one in found) >= 5
 
 
-def test_of_other_tasks_plans_long_ones_are_shown(tuning_recipe, tmp_path):
-    settings = ("tasks.train.count=200", "tuning.plans={none: 0, own: 0, other: 1}")
-    found = [one for one in shown(tuning_recipe, tmp_path, *settings) if one.origin == "other"]
-    shown_steps = sum(len(one.plan.steps) for one in found)
-    own_steps = sum(len(seed_plan_of(one.trajectory.task).steps) for one in found)
-    assert shown_steps > 1.1 * own_steps
+def test_of_several_other_tasks_plans_the_longest_is_shown(tuning_recipe, tmp_path, monkeypatch):
+    steps = {}
+    for lenders in (1, 4):
+        monkeypatch.setattr("metaplan.collection.demonstrations._LENDERS", lenders)
+        settings = ("tasks.train.count=60", "tuning.plans={none: 0, own: 0, other: 1}")
+        found = shown(tuning_recipe, tmp_path / str(lenders), *settings)
+        steps[lenders] = sum(len(one.plan.steps) for one in found if one.origin == "other")
+    assert steps[4] > steps[1]
 
 
 def test_shares_are_kept_over_many_demonstrations(tuning_recipe, tmp_path):
