@@ -108,7 +108,7 @@ def test_of_several_other_tasks_plans_the_longest_is_shown(tuning_recipe, tmp_pa
     steps = {}
     for lenders in (1, 4):
         monkeypatch.setattr("metaplan.collection.demonstrations._LENDERS", lenders)
-        settings = ("tasks.train.count=60", "tuning.plans={none: 0, own: 0, other: 1}")
+        settings = ("tasks.train.count=250", "tuning.plans={none: 0, own: 0, other: 1}")
         found = shown(tuning_recipe, tmp_path / str(lenders), *settings)
         steps[lenders] = sum(len(one.plan.steps) for one in found if one.origin == "other")
     assert steps[4] > steps[1]
