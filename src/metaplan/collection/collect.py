@@ -17,7 +17,7 @@ from metaplan.core import ConfigError, ExpertTrajectory, MetaPlan, Task, UserErr
 from metaplan.episodes import for_each
 from metaplan.models import ServedModel
 from metaplan.planners import plan_line, write_jsonl
-from metaplan.recipes.config import SummariserConfig
+from metaplan.recipes.collecting import SummariserConfig
 from metaplan.runs import Run
 
 __all__ = ["collect"]

@@ -18,7 +18,7 @@ from random import Random
 from typing import Any, Literal, TypeAlias
 
 from metaplan.agents import Demonstration
-from metaplan.collection.experts import expert_trajectories, trajectory_of
+from metaplan.collection.experts import expert_trajectories, is_varied, trajectory_of
 from metaplan.core import (
     ConfigError,
     DataError,
@@ -267,9 +267,8 @@ def _play(run: Run, parts: Sequence[_Part], known: _Known, label: str) -> None:
         with run.progress.track(label, len(distinct), done) as tracker:
 
             async def play(part: _Part) -> None:
-                found = await trajectory_of(
-                    run, part.task, lambda: pool.demonstrate(part.task, part.person, part.plan)
-                )
+                asked = (part.task, part.person, part.plan, is_varied(run, part.task))
+                found = await trajectory_of(run, part.task, lambda: pool.demonstrate(*asked))
                 found = found.model_copy(update={"plan": part.plan})
                 run.store.add_demonstration(part.person, found)
                 known[part.key] = found

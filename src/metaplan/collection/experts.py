@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from random import Random
 
 from metaplan.collection.imports import read_trajectories
-from metaplan.core import ConfigError, EnvironmentFault, ExpertTrajectory, Task, UserError
+from metaplan.core import (
+    ConfigError,
+    EnvironmentFault,
+    ExpertTrajectory,
+    Task,
+    UserError,
+    seed_from,
+)
 from metaplan.episodes import for_each, retried
 from metaplan.runs import Run
 
-__all__ = ["expert_trajectories", "trajectory_of"]
+__all__ = ["expert_trajectories", "is_varied", "trajectory_of"]
 
 
 def expert_trajectories(run: Run, tasks: Mapping[str, Task]) -> list[ExpertTrajectory]:
@@ -53,7 +61,9 @@ async def _ask_expert(run: Run, tasks: list[Task], known: list[ExpertTrajectory]
         explores = run.config.collect.expert == "exploring"
 
         def asked(task: Task) -> Awaitable[ExpertTrajectory]:
-            return pool.demonstrate(task, None, None) if explores else pool.expert(task)
+            if explores:
+                return pool.demonstrate(task, None, None, is_varied(run, task))
+            return pool.expert(task)
 
         async def ask(task: Task) -> None:
             nonlocal solved
@@ -74,7 +84,7 @@ async def trajectory_of(
 
     Args:
         run: Its retry policy counts.
-        task: With its instruction.
+        task: With its instruction; the trajectory's is what the expert saw.
         act: Asks the expert.
     """
     try:
@@ -84,4 +94,11 @@ async def trajectory_of(
         return ExpertTrajectory(
             task=task, steps=(), reward=0.0, success=False, source=f"failed: {fault}"
         )
-    return found.model_copy(update={"task": task})
+    seen = task.model_copy(update={"instruction": found.task.instruction})
+    return found.model_copy(update={"task": seen})
+
+
+def is_varied(run: Run, task: Task) -> bool:
+    """Whether a task is demonstrated in a varied room; drawn from its key."""
+    chance = Random(seed_from(run.config.seed, "varied room", task.key))  # noqa: S311
+    return chance.random() < run.config.collect.varied_rooms

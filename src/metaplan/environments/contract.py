@@ -125,6 +125,15 @@ class SetSize:
     step_limit: float
 
 
+class Demonstrate(Protocol):
+    """Has a task demonstrated by a person; see `Benchmark.demonstrate`."""
+
+    def __call__(
+        self, task: Task, person: int | None, plan: MetaPlan | None, varied: bool = False
+    ) -> ExpertTrajectory:
+        """An episode; its task's instruction is what the person saw first."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
     """All that belongs to one benchmark: the one plug-in point.
@@ -142,8 +151,10 @@ class Benchmark:
             number of people, who differ in what they think, shown a plan or none. They look first
             where the plan says, and go on by themselves where it is wrong. With a number below 0,
             of somebody whose own plans are shown to others; with None for a number, of an expert
-            who knows where things usually lie. None where there are no such people: tuning then
-            takes `expert`.
+            who knows where things usually lie. A task may be `varied`: the same for all people, in
+            a scene that the benchmark doesn't have, so that there are more scenes to learn from;
+            where that can't be solved, it is as it is. None where there are no such people: tuning
+            then takes `expert`.
         summarise: Tells an expert's trajectory as a meta plan, by rule: the stand-in for an LLM
             (section 3.1). Raises `DataError` where there is nothing to tell. None where there is no
             such rule.
@@ -172,7 +183,7 @@ class Benchmark:
     tasks: Callable[[str], Sequence[Task]]
     load: Callable[[Task], LoadedTask]
     expert: Callable[[Task], ExpertTrajectory] | None
-    demonstrate: Callable[[Task, int | None, MetaPlan | None], ExpertTrajectory] | None = None
+    demonstrate: Demonstrate | None = None
     summarise: Callable[[ExpertTrajectory], MetaPlan] | None = None
     with_other_goal: Callable[[Task, MetaPlan, Random], tuple[Task, MetaPlan] | None] | None = None
     action_templates: tuple[str, ...]

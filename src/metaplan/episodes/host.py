@@ -67,13 +67,13 @@ class EnvironmentHost:
         return expert(task)
 
     def demonstrate(
-        self, task: Task, person: int | None, plan: MetaPlan | None
+        self, task: Task, person: int | None, plan: MetaPlan | None, varied: bool
     ) -> ExpertTrajectory:
         """A person's episode of a task, shown a plan or none."""
         demonstrate = get_benchmark(task.benchmark).demonstrate
         if demonstrate is None:
             raise ValueError(f"nobody demonstrates the benchmark {task.benchmark}")
-        return demonstrate(task, person, plan)
+        return demonstrate(task, person, plan, varied)
 
     def _load(self, task: Task) -> LoadedTask:
         name = (task.task_set, task.key)

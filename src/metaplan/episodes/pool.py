@@ -231,7 +231,7 @@ class EnvironmentPool:
         return cast("ExpertTrajectory", answer)
 
     async def demonstrate(
-        self, task: Task, person: int | None, plan: MetaPlan | None
+        self, task: Task, person: int | None, plan: MetaPlan | None, varied: bool
     ) -> ExpertTrajectory:
         """A person's episode of a task; see `Benchmark.demonstrate`.
 
@@ -240,7 +240,8 @@ class EnvironmentPool:
             RunError: See `open`.
         """
         place = await self._place_for(task)
-        answer = await place.call("demonstrate", task, person, plan, timeout_s=self._timeout_s)
+        asked = (task, person, plan, varied)
+        answer = await place.call("demonstrate", *asked, timeout_s=self._timeout_s)
         return cast("ExpertTrajectory", answer)
 
     async def _place_for(self, task: Task) -> _Place:

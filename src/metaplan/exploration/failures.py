@@ -59,12 +59,13 @@ def eto_dataset(run: Run, agent: Path, demonstrations: Sequence[Demonstration]) 
 def _first_of_each_task(
     run: Run, demonstrations: Sequence[Demonstration]
 ) -> dict[str, Demonstration]:
-    """By task key; so many of the training tasks as the recipe says."""
+    """By task key, those in its very scene; of so many training tasks as the recipe says."""
     tasks = run.train_tasks()
     first: dict[str, Demonstration] = {}
     for shown in demonstrations:
-        if (key := shown.trajectory.task.key) in tasks:
-            first.setdefault(key, shown)
+        seen = shown.trajectory.task
+        if seen.key in tasks and seen.instruction == tasks[seen.key].instruction:
+            first.setdefault(seen.key, shown)
     wanted = in_order_of_choice(first, run.config.seed)[: run.tuning.eto_tasks]
     return {key: first[key] for key in sorted(wanted)}
 

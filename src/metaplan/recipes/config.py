@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -20,6 +20,7 @@ from metaplan.episodes import RetryPolicy
 from metaplan.episodes.executors import RaySettings
 from metaplan.models.follower import FollowerSettings
 from metaplan.models.served import SERVED_OPERATIONAL, ServedSettings
+from metaplan.recipes.collecting import CollectConfig
 from metaplan.recipes.tuning import AgentTuningConfig
 from metaplan.training import DpoSettings, ScratchSettings, SftSettings
 
@@ -28,7 +29,6 @@ __all__ = [
     "EXTENDABLE",
     "OPERATIONAL",
     "AgentConfig",
-    "CollectConfig",
     "EvaluateConfig",
     "ExploreConfig",
     "Method",
@@ -36,7 +36,6 @@ __all__ = [
     "PromptedConfig",
     "RunConfig",
     "RuntimeConfig",
-    "SummariserConfig",
     "TaskSetConfig",
     "TasksConfig",
     "changed_fields",
@@ -148,45 +147,6 @@ class PlannerConfig(Record):
     dialect: Dialect = Dialect.META_PLAN
     max_tokens: int = Field(default=512, ge=1)
     max_batch: int = Field(default=64, ge=1)
-
-
-class SummariserConfig(Record):
-    """The LLM that summarises trajectories into seed plans (section 3.1, Appendix C).
-
-    Attributes:
-        served: Which, and where it is served.
-        temperature: Of the first summary.
-        again_at: Temperatures of further ones, where a plan is too specific or names actions that
-            the environment lacks.
-        max_tokens: Longest summary.
-    """
-
-    served: ServedSettings
-    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
-    again_at: tuple[Annotated[float, Field(ge=0.0, le=2.0)], ...] = (0.3, 0.7, 1.0)
-    max_tokens: int = Field(default=1024, ge=1)
-
-
-class CollectConfig(Record):
-    """Where seed plans come from (section 3.1).
-
-    Attributes:
-        seed_plans: A JSONL file of one's own; null summarises expert trajectories.
-        trajectories: A JSONL file of one's own; null asks the benchmark's expert.
-        expert: ``recorded``, the benchmark's own, which may know the game; or ``exploring``, who
-            reads as an agent does and looks in usual places first (benchmarks with people who
-            demonstrate).
-        summariser: The LLM that summarises; null takes the benchmark's rule.
-        other_goals: Share of the seed plans that are told with another goal in task and plan, drawn
-            at random, for small planners: else they learn the usual goals by heart and plan for
-            these (ALFWorld, household).
-    """
-
-    seed_plans: str | None = None
-    trajectories: str | None = None
-    expert: Literal["recorded", "exploring"] = "recorded"
-    summariser: SummariserConfig | None = None
-    other_goals: float = Field(default=0.0, ge=0.0, le=1.0)
 
 
 class PromptedConfig(Record):

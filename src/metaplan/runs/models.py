@@ -39,7 +39,7 @@ def open_agent_model(settings: AgentConfig, tuned: Path | None = None) -> ChatMo
     if settings.path is not None:
         tuned = agent_directory(settings.path)
     if tuned is not None:
-        return LocalModel(tuned, max_batch=settings.max_batch, name=agent_name(tuned))
+        return LocalModel(tuned, max_batch=settings.max_batch, name=agent_name(tuned), engines=None)
     if settings.model == "tuned":
         raise ConfigError("agent.model is 'tuned', and no agent has been tuned yet")
     return PlanFollower(settings.follower)

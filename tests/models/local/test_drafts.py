@@ -10,31 +10,41 @@ from metaplan.training import ScratchSettings, create_scratch_model
 WORDS = ["mug", "plate", "apple", "knife", "fridge", "drawer", "countertop", "sinkbasin"]
 
 
-def learned(tokens, times):
+def learned(tokens):
     drafts = Drafts()
-    for _ in range(times):
-        for at in range(1, len(tokens)):
-            drafts.learn(tokens[:at], tokens[at])
+    for at in range(1, len(tokens)):
+        drafts.learn(tokens[:at], tokens[at])
     return drafts
 
 
-def test_what_was_said_twice_is_guessed_as_far_as_it_goes():
-    drafts = learned([1, 2, 3, 4, 5, 6], 2)
+def test_what_was_said_is_guessed_as_far_as_it_goes():
+    drafts = learned([1, 2, 3, 4, 5, 6])
     assert drafts.guess([9, 1, 2, 3], 8) == [4, 5, 6]
     assert drafts.guess([1, 2, 3], 2) == [4, 5]
     assert drafts.guess([3, 2, 1], 8) == []
     assert drafts.guess([1, 2, 3], -1) == []
 
 
-def test_what_was_said_once_is_not_guessed():
-    assert learned([1, 2, 3, 4], 1).guess([1, 2, 3], 8) == []
+def test_a_guess_that_fails_is_forgotten_and_then_replaced():
+    drafts = learned([2, 3, 4])
+    drafts.learn([2, 3], 7)
+    assert drafts.guess([2, 3], 1) == []
+    drafts.learn([2, 3], 7)
+    assert drafts.guess([2, 3], 1) == [7]
 
 
-def test_a_guess_that_fails_again_and_again_is_replaced():
-    drafts = learned([1, 2, 3, 4], 5)
-    for _ in range(6):
-        drafts.learn([1, 2, 3], 7)
-    assert drafts.guess([1, 2, 3], 1) == [7]
+def test_the_longest_context_that_was_seen_decides():
+    drafts = learned([8, 2, 3, 4, 5])
+    drafts.learn([9, 2, 3], 7)
+    assert drafts.guess([8, 2, 3], 1) == [4]
+    assert drafts.guess([9, 2, 3], 1) == [7]
+
+
+def test_more_contexts_than_are_kept_make_room(monkeypatch):
+    monkeypatch.setattr("metaplan.models.local.drafts._CONTEXTS", 8)
+    drafts = learned(list(range(100)))
+    assert len(drafts._next) < 8 + 5
+    assert drafts.guess([97, 98], 1) == [99]
 
 
 @pytest.fixture(scope="module")

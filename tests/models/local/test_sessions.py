@@ -50,16 +50,6 @@ async def test_sessions_that_lost_their_place_say_the_same(model_dir):
     await narrow.close()
 
 
-async def test_engines_side_by_side_say_what_one_says(model_dir):
-    warm = Sampling(temperature=0.8, max_tokens=12, seed=3)
-    said = []
-    for engines in (1, 2, 3):
-        model = LocalModel(model_dir, engines=engines)
-        said.append(await asyncio.gather(*(talk(model, at, sampling=warm) for at in range(24))))
-        await model.close()
-    assert said[0] == said[1] == said[2]
-
-
 async def test_long_prompts_are_computed_in_several_steps(model_dir, monkeypatch):
     whole = LocalModel(model_dir)
     expected = await asyncio.gather(*(talk(whole, at) for at in range(5)))

@@ -67,8 +67,10 @@ def _fingerprint(task_set: str) -> Mapping[str, str]:
     return {"grammar": grammar, "games": digest(keys), "respelling": "1"}
 
 
-def _demonstrate(task: Task, person: int | None, plan: MetaPlan | None) -> ExpertTrajectory:
-    return act_as_expert(task, _load(task), person=person, plan=plan)
+def _demonstrate(
+    task: Task, person: int | None, plan: MetaPlan | None, varied: bool = False
+) -> ExpertTrajectory:
+    return act_as_expert(task, _load(task), person=person, plan=plan, varied=varied)
 
 
 BENCHMARK = Benchmark(

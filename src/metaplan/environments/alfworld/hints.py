@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 from metaplan.core import MetaPlan
 
@@ -12,6 +13,7 @@ __all__ = ["Hint", "read_hints"]
 
 _WORD = re.compile(r"[a-z]+")
 _FINDS = {"take", "pick", "grab", "get", "use", "toggle", "turn"}
+_AFTER_THE_THING = {"from", "to", "with"}
 _ENDS_A_WALK = {"put", "place", "move", "clean", "heat", "cool"}
 
 
@@ -20,7 +22,7 @@ class Hint:
     """The kinds of place that a plan sends to before it speaks of taking, or using, a thing.
 
     Attributes:
-        words: Of the step that speaks of it, in lower case.
+        words: Of the step that speaks of it, in lower case, up to whence it is taken or what for.
         places: Kinds of place, in the plan's order, each once.
     """
 
@@ -48,7 +50,8 @@ def _read(plan: MetaPlan, place_types: Collection[str]) -> Iterator[Hint]:
         walk |= dict.fromkeys(_singular(word, place_types) for word in words)
         if _FINDS.intersection(words):
             places = tuple(place for place in walk if place in place_types)
-            yield Hint(frozenset(words), places)
+            said = takewhile(lambda word: word not in _AFTER_THE_THING, words)
+            yield Hint(frozenset(said), places)
             walk = {}
         elif _ENDS_A_WALK.intersection(words):
             walk = {}

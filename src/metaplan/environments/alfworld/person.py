@@ -8,9 +8,9 @@ they take from it one thing: for each object that they search, the kinds of plac
 names come first, in the plan's order. Everything else they do as the task says, whatever the plan
 says.
 
-Before a search they say in what order they will look. So a small model that learns from these
-thoughts need not tell from the whole conversation where it has not been: what comes next stands in
-the list.
+Before they search for a kind of thing they say in what order they will look. So a small model that
+learns from these thoughts need not tell from the whole conversation where it has not been: what
+comes next stands in the list. For a second thing of the kind they go on where they were.
 
 People slip now and then while they search: they go where they are. An agent that learned from right
 actions alone would not know what to do after its own slips (DART, Laskey et al., 2017).
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache
+from itertools import chain
 from random import Random
 
 from metaplan.core import ExpertStep, ExpertTrajectory, MetaPlan, Task, seed_from
@@ -33,6 +34,7 @@ from metaplan.environments.alfworld.reading import (
     read_wish,
     type_of,
 )
+from metaplan.environments.alfworld.variation import VariedRoom
 from metaplan.environments.contract import Environment, LoadedTask
 
 __all__ = ["MOST_STEPS", "act_as_expert"]
@@ -57,7 +59,12 @@ class _Over(Exception):
 
 
 def act_as_expert(
-    task: Task, loaded: LoadedTask, *, person: int | None = None, plan: MetaPlan | None = None
+    task: Task,
+    loaded: LoadedTask,
+    *,
+    person: int | None = None,
+    plan: MetaPlan | None = None,
+    varied: bool = False,
 ) -> ExpertTrajectory:
     """Plays one episode of a task.
 
@@ -67,11 +74,23 @@ def act_as_expert(
         person: Which of any number of people acts: from 0 on, those who do not know where things
             usually lie; below 0, writers of plans, who know it roughly; None for the expert.
         plan: What the person is shown, if anything.
+        varied: In a room of which some places are left out: equal tasks, equal rooms. Where the
+            task can't be solved there, in the room as it is.
 
     Returns:
         The episode, with thoughts; `success` is false where the expert gave up, which is rare.
     """
-    environment = loaded.make()
+    if varied:
+        room = VariedRoom(loaded.make(), Random(seed_from("varied room", task.key)))  # noqa: S311
+        found = _act(task, room, person, plan)
+        if found.success:
+            return found
+    return _act(task, loaded.make(), person, plan)
+
+
+def _act(
+    task: Task, environment: Environment, person: int | None, plan: MetaPlan | None
+) -> ExpertTrajectory:
     first = environment.reset().text
     someone = _Person(environment, first, task.key, person, plan)
     wish = read_wish(first)
@@ -111,10 +130,11 @@ class _Person:
         self._places = list(read_names(first.split("Your task is to:", maxsplit=1)[0]))
         kinds = {type_of(place) for place in self._places}
         self._slips = self._chance("slips")
-        self._hints: list[Hint] = list(read_hints(plan, kinds)) if plan else []
+        self._hints: tuple[Hint, ...] = read_hints(plan, kinds) if plan else ()
         self._seen: dict[str, tuple[str, ...]] = {}
         self._at = ""
         self._intention = ""
+        self._told: set[str] = set()  # For which types of object the order of search was told.
         self.steps: list[ExpertStep] = []
         self.success = False
 
@@ -173,7 +193,9 @@ class _Person:
             return thing
         hinted = self._hinted(object_type)
         places = self._in_order(object_type, besides, first=hinted)
-        self._intention += _in_this_order([type_of(place) for place in places], hinted)
+        if object_type not in self._told:
+            self._told.add(object_type)
+            self._intention += _in_this_order([type_of(place) for place in places], hinted)
         for place in places:
             slips = not self._is_expert and self._slips.random() < _SLIPS
             if slips and place != places[0]:
@@ -192,12 +214,13 @@ class _Person:
                     yield place, thing
 
     def _hinted(self, object_type: str) -> tuple[str, ...]:
-        """The kinds of place that the plan names for the next thing of a type; used up once."""
-        for hint in self._hints:
-            if object_type in hint.words:
-                self._hints.remove(hint)
-                return hint.places
-        return ()
+        """The kinds of place that the plan names for things of a type, be it the first or second.
+
+        Of two, the second may lie wherever the plan looks for the first, and the first may be found
+        long before all places named for it were tried.
+        """
+        named = (hint.places for hint in self._hints if object_type in hint.words)
+        return tuple(dict.fromkeys(chain.from_iterable(named)))
 
     def _in_order(self, object_type: str, besides: str, *, first: Sequence[str]) -> list[str]:
         """Places not seen yet, in the order in which this person looks there.

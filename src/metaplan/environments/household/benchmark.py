@@ -82,9 +82,11 @@ def expert(task: Task) -> ExpertTrajectory:
     return act_as_expert(task, load(task))
 
 
-def demonstrate(task: Task, person: int | None, plan: MetaPlan | None) -> ExpertTrajectory:
-    """One of many people's episode of a task, with a plan or without."""
-    return act_as_expert(task, load(task), person=person, plan=plan)
+def demonstrate(
+    task: Task, person: int | None, plan: MetaPlan | None, varied: bool = False
+) -> ExpertTrajectory:
+    """One of many people's episode of a task, with a plan or without, in a varied room or not."""
+    return act_as_expert(task, load(task), person=person, plan=plan, varied=varied)
 
 
 def fingerprint(_task_set: str) -> Mapping[str, str]:

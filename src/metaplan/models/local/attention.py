@@ -6,8 +6,10 @@ It is handed to transformers by its `AttentionInterface`, and calls of the model
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Step", "register"]
 
 _NAME = "metaplan_packed"
+# Masks for more new tokens are large and rarely needed twice: they are not kept.
+_MANY_TOKENS = 256
 # What else a model may ask of its attention, and this one has not.
 _UNKNOWN = ("sliding_window", "softcap", "s_aux", "position_bias")
 
@@ -38,8 +42,7 @@ class _Part:
     Attributes:
         new: Its new tokens in the sequence that is computed.
         places: Those of all its tokens, new ones included.
-        mask: Which of its tokens each new one sees; None where that is all of them, or, in a
-            conversation that begins, those before it.
+        mask: See `_mask`: new tokens by all of its tokens.
         begins: Whether all its tokens are new.
     """
 
@@ -108,7 +111,7 @@ class Step:
             _Part(
                 new=slice(end - len(span), end),
                 places=slice(extent.start, extent.start + span.stop),
-                mask=_mask(span, self._device),
+                mask=_mask(span, keys[0]),
                 begins=span.start == 0,
             )
             for extent, span, end in zip(extents, spans, self.ends, strict=True)
@@ -173,13 +176,34 @@ class Step:
         return output
 
 
-def _mask(span: range, device: torch.device) -> torch.Tensor | None:
-    """Which tokens each new one sees; None where that is all, or those before it from the first."""
-    import torch
+def _mask(span: range, like: torch.Tensor) -> torch.Tensor | None:
+    """What is added to scores: minus infinity where a new token must not see another.
 
+    None where each sees all, or those before it from the first.
+    """
     if span.start == 0 or len(span) == 1:
         return None
-    return torch.ones(len(span), span.stop, dtype=torch.bool, device=device).tril(span.start)
+    if len(span) > _MANY_TOKENS:
+        return _additive(len(span), span.start, like.dtype, like.device)
+    new, before = _at_least(len(span)), _at_least(span.start)
+    mask = _kept_mask(new, before, like.dtype, like.device)
+    return mask[: len(span), before - span.start : before + len(span)]
+
+
+def _at_least(size: int) -> int:
+    """The power of two: so few masks are made."""
+    return 1 << (size - 1).bit_length()
+
+
+def _additive(new: int, before: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """For `new` tokens after `before` others; masks for fewer are parts of it."""
+    import torch
+
+    hidden = torch.ones(new, before + new, dtype=torch.bool, device=device).triu(before + 1)
+    return torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill_(hidden, -math.inf)
+
+
+_kept_mask = lru_cache(maxsize=32)(_additive)
 
 
 def _attention(

@@ -173,4 +173,5 @@ class PackedEngine:
 
 def _latest(row: Row) -> list[int]:
     """The last tokens of a conversation: as many as guesses go by."""
-    return [*row.prompt[-Drafts.order :], *row.tokens[-Drafts.order :]]
+    said = row.tokens[-Drafts.most :]
+    return [*row.prompt[len(row.prompt) - Drafts.most + len(said) :], *said]

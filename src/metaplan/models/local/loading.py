@@ -8,7 +8,7 @@ from typing import Any
 
 from metaplan.core import DataError, MissingDependencyError
 
-__all__ = ["end_tokens", "load", "weights_digest"]
+__all__ = ["context_of", "end_tokens", "load", "weights_digest"]
 
 _SHAPING_FILES = ("config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja")
 
@@ -60,6 +60,11 @@ def weights_digest(path: Path) -> str:
             with file.open("rb") as stream:
                 sums.update(hashlib.file_digest(stream, "sha256").digest())
     return sums.hexdigest()[:16]
+
+
+def context_of(model: Any) -> int:
+    """Most tokens of a conversation."""
+    return int(model.config.get_text_config().max_position_embeddings)
 
 
 def end_tokens(model: Any, tokenizer: Any) -> set[int]:

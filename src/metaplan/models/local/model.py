@@ -1,4 +1,4 @@
-"""`LocalModel`: requests of many coroutines, answered by worker threads."""
+"""`LocalModel`: requests of many coroutines, answered by a thread or by several processes."""
 
 from __future__ import annotations
 
@@ -7,27 +7,21 @@ import os
 import random
 import threading
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 from metaplan.core import ContextLimitError, ModelFault, seed_from
 from metaplan.models.contract import Completion, Message, Sampling
 from metaplan.models.local.chat import ChatTokens
-from metaplan.models.local.engine import PackedEngine
-from metaplan.models.local.loading import end_tokens, load, weights_digest
-from metaplan.models.local.packed import CannotPackError, PackedModel
-from metaplan.models.local.plain import PlainEngine
-from metaplan.models.local.row import Engine, Finisher, Row
+from metaplan.models.local.engines import is_small, start_worker
+from metaplan.models.local.loading import context_of, load, weights_digest
+from metaplan.models.local.process import Setting
+from metaplan.models.local.remote import EngineProcess
+from metaplan.models.local.row import Row
 from metaplan.models.local.worker import Worker
 
 __all__ = ["LocalModel"]
 
-# Of so small a model, the threads of one computation wait for each other longer than they compute;
-# where others use the cores as well (environment workers), they wait for those. So each computation
-# keeps to one thread, and two go side by side; more would wait for Python's lock.
-_SMALL_PARAMETERS = 10_000_000
-_SIDE_BY_SIDE = 2
+_MOST_ENGINES = 8
 
 
 class LocalModel:
@@ -44,8 +38,10 @@ class LocalModel:
         name: For tables; the directory's name by default.
         cache_bytes: Most memory for keys and values; those of the longest unused session make room.
             0 keeps nothing.
-        engines: How many generate side by side, and share the batch and the memory; None is two
-            where a small model runs on a CPU of two cores or more, else one.
+        engines: How many generate side by side, each in a process of its own with a copy of the
+            model, and share the batch and the memory; for small models on a CPU, whose computations
+            each keep to one core. 1 generates in a thread of this process; None takes an engine a
+            core where that pays.
 
     Raises:
         DataError: `path` holds no such model.
@@ -62,43 +58,31 @@ class LocalModel:
         device: str = "auto",
         name: str | None = None,
         cache_bytes: int = 2 << 30,
-        engines: int | None = None,
+        engines: int | None = 1,
     ) -> None:
         path = Path(path)
         self._weights = weights_digest(path)
-        self._model, self._tokenizer = load(path, device)
+        model, self._tokenizer = load(path, device)
         self._chat = ChatTokens(self._tokenizer)
-        self._context = int(self._model.config.get_text_config().max_position_embeddings)
+        self._context = context_of(model)
+        self._dtype = str(model.dtype).removeprefix("torch.")
         self._name = name or path.resolve().name
         self._lock = threading.Lock()
         self._closed = False
-        small = self._model.num_parameters() < _SMALL_PARAMETERS
-        count = engines or (self._side_by_side() if small else 1)
-        # Each has a model of its own: engines replace parts of it.
-        models = [self._model, *(deepcopy(self._model) for _ in range(count - 1))]
-        self._workers = [
-            Worker(
-                self._make_engine(model, -(-max_batch // count), cache_bytes // count),
-                self._name,
-                alone=small,
+        if engines is None:
+            engines = min(_cores(), _MOST_ENGINES) if is_small(model) else 1
+        if engines == 1 or model.device.type != "cpu":
+            one = start_worker(
+                model,
+                self._tokenizer,
+                name=self._name,
+                max_batch=max_batch,
+                cache_bytes=cache_bytes,
             )
-            for model in models
-        ]
-
-    def _side_by_side(self) -> int:
-        if self._model.device.type != "cpu":
-            return 1
-        if hasattr(os, "sched_getaffinity"):
-            return min(_SIDE_BY_SIDE, len(os.sched_getaffinity(0)))
-        return min(_SIDE_BY_SIDE, os.cpu_count() or 1)
-
-    def _make_engine(self, model: Any, max_batch: int, cache_bytes: int) -> Engine:
-        finisher = Finisher(self._tokenizer, end_tokens(model, self._tokenizer))
-        try:
-            packed = PackedModel(model, context=self._context, memory_bytes=cache_bytes)
-        except CannotPackError:
-            return PlainEngine(model, finisher, max_batch=max_batch)
-        return PackedEngine(packed, finisher, max_batch=max_batch, context=self._context)
+            self._workers: Sequence[Worker | EngineProcess] = [one]
+        else:
+            share = Setting(path, self._name, -(-max_batch // engines), cache_bytes // engines)
+            self._workers = [EngineProcess(share) for _ in range(engines)]
 
     @property
     def name(self) -> str:
@@ -108,7 +92,7 @@ class LocalModel:
     @property
     def fingerprint(self) -> Mapping[str, str]:
         """Hash of the model's files and the number format they are computed in."""
-        return {"weights": self._weights, "dtype": str(self._model.dtype).removeprefix("torch.")}
+        return {"weights": self._weights, "dtype": self._dtype}
 
     async def complete(
         self,
@@ -136,7 +120,7 @@ class LocalModel:
             Row(
                 prompt,
                 sampling,
-                random.Random(seed_from(seed, prompt, at)),  # noqa: S311
+                seed_from(seed, prompt, at),
                 session=session if at == 0 else None,
             )
             for at in range(n)
@@ -154,7 +138,7 @@ class LocalModel:
         return self._chat.prompt(messages)
 
     async def close(self) -> None:
-        """Ends the worker threads once the requests already made are answered."""
+        """Ends whatever generates once the requests already made are answered."""
         with self._lock:
             if not self._closed:
                 self._closed = True
@@ -162,3 +146,10 @@ class LocalModel:
                     worker.close()
         for worker in self._workers:
             await asyncio.to_thread(worker.join)
+
+
+def _cores() -> int:
+    """That this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from metaplan.models.contract import Completion, Sampling, Usage, cut_at_stop
@@ -23,7 +24,7 @@ class Row:
     Attributes:
         prompt: Token ids that the model reads.
         sampling: Temperature, limits, stop strings.
-        dice: The random stream of this completion alone.
+        seed: Of the random stream of this completion alone.
         session: Names what is to be kept for the next turn; None keeps nothing.
         future: The answer.
         tokens: Drawn so far.
@@ -31,7 +32,7 @@ class Row:
 
     prompt: tuple[int, ...]
     sampling: Sampling
-    dice: random.Random
+    seed: int
     session: str | None = None
     future: Future[Completion] = field(default_factory=Future)
     tokens: list[int] = field(default_factory=list)
@@ -40,8 +41,12 @@ class Row:
     def number(self, token: int) -> float:
         """The random number, in [0, 1), by which the n-th token is drawn."""
         while len(self._numbers) <= token:
-            self._numbers.append(self.dice.random())
+            self._numbers.append(self._dice.random())
         return self._numbers[token]
+
+    @cached_property
+    def _dice(self) -> random.Random:
+        return random.Random(self.seed)  # noqa: S311 (chance, not a secret)
 
 
 class Engine(Protocol):

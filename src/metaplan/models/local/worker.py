@@ -1,4 +1,4 @@
-"""A thread that answers requests with one engine."""
+"""A thread that answers requests with an engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Worker:
     """Takes up rows as there is room for them, and generates until closed and done.
 
     Args:
-        engine: Generates; this worker's own.
+        engine: Generates.
         name: Of the model, for messages.
         alone: Whether each computation keeps to this thread.
     """
