@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, TypeAlias
@@ -47,11 +47,10 @@ def collect(run: Run) -> Path:
     _check(run)
     own = run.config.collect.seed_plans
     with run.stage("collect") as result:
-        tasks = run.train_tasks()
         if own is None:
-            seeds: Sequence[SeedPlan] = _from_trajectories(run, tasks, result)
+            seeds: Sequence[SeedPlan] = _from_trajectories(run, result)
         else:
-            seeds = read_seed_plans(Path(own), tasks, run.config.benchmark)
+            seeds = read_seed_plans(Path(own), run.train_tasks(), run.config.benchmark)
             result["seed_plans"] = len(seeds)
     write_jsonl(run.datasets / "seed_plans.jsonl", map(_seed_line, seeds))
     lines = (plan_line(run.planner_prompt, *_example(run, seed)) for seed in seeds)
@@ -91,12 +90,10 @@ def _seed_line(seed: SeedPlan) -> dict[str, Any]:
     }
 
 
-def _from_trajectories(
-    run: Run, tasks: Mapping[str, Task], result: dict[str, Any]
-) -> tuple[SeedPlan, ...]:
+def _from_trajectories(run: Run, result: dict[str, Any]) -> tuple[SeedPlan, ...]:
     summarise = _summariser(run)
     review = run.datasets / "review.jsonl"
-    trajectories = expert_trajectories(run, tasks)
+    trajectories = expert_trajectories(run)
     write_jsonl(
         run.datasets / "trajectories.jsonl",
         (trajectory.model_dump(mode="json") for trajectory in trajectories),

@@ -58,8 +58,7 @@ def demonstrate(run: Run) -> list[Demonstration]:
     """
     with run.stage("demonstrate") as result:
         _check(run)
-        tasks = run.train_tasks()
-        found = _by_people(run, tasks) if _has_people(run) else _by_expert(run, tasks)
+        found = _by_people(run) if _has_people(run) else _by_expert(run)
         solved = [shown for shown in found if shown.trajectory.success and shown.trajectory.steps]
         result.update(_counts(solved), unsolved=len(found) - len(solved))
         if not solved:
@@ -146,7 +145,7 @@ def _draw(run: Run, task: Task, person: int) -> Origin:
 # -- one expert, who reads no plans
 
 
-def _by_expert(run: Run, tasks: Mapping[str, Task]) -> list[Demonstration]:
+def _by_expert(run: Run) -> list[Demonstration]:
     """Beside a trajectory, the summary of that very trajectory: what fits in hindsight."""
     if run.tuning.plans.other > 0:
         run.progress.say(
@@ -154,7 +153,7 @@ def _by_expert(run: Run, tasks: Mapping[str, Task]) -> list[Demonstration]:
             "out, and its own (tuning.plans.own) take their place"
         )
     demonstrations = []
-    for found in sorted(expert_trajectories(run, tasks), key=lambda found: found.task.key):
+    for found in sorted(expert_trajectories(run), key=lambda found: found.task.key):
         seed_plan = _seed_plan(run, found)
         shows = seed_plan is not None and _draw(run, found.task, 0) != "none"
         demonstrations.append(
@@ -190,13 +189,14 @@ class _Part:
 _Known: TypeAlias = dict[tuple[str, int, str | None], ExpertTrajectory]
 
 
-def _by_people(run: Run, tasks: Mapping[str, Task]) -> list[Demonstration]:
+def _by_people(run: Run) -> list[Demonstration]:
     """Shown the seed plan of their task, of another one, or none.
 
     Where no other task has the wording, the own plan takes its place.
     """
     known = run.store.demonstrations()
-    seeds = _seeds(run, tasks, known) if run.tuning.plans.own + run.tuning.plans.other else {}
+    seeds = _seeds(run, known) if run.tuning.plans.own + run.tuning.plans.other else {}
+    tasks = run.train_tasks()
     alike: dict[str, list[Task]] = {}
     for task in tasks.values():
         alike.setdefault(_wording(task), []).append(task)
@@ -218,11 +218,11 @@ def _by_people(run: Run, tasks: Mapping[str, Task]) -> list[Demonstration]:
     ]
 
 
-def _seeds(run: Run, tasks: Mapping[str, Task], known: _Known) -> dict[str, list[MetaPlan]]:
+def _seeds(run: Run, known: _Known) -> dict[str, list[MetaPlan]]:
     """Of each task, the seed plans of the expert and of a person who demonstrates to nobody."""
-    parts = [_Part(task, _WRITER, "none", None) for _, task in sorted(tasks.items())]
+    found = expert_trajectories(run) if run.benchmark.expert else []
+    parts = [_Part(task, _WRITER, "none", None) for _, task in sorted(run.train_tasks().items())]
     _play(run, parts, known, "other people's plans")
-    found = expert_trajectories(run, tasks) if run.benchmark.expert else []
     seeds: dict[str, list[MetaPlan]] = {}
     for trajectory in (*found, *(known[part.key] for part in parts)):
         if plan := _seed_plan(run, trajectory):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
 
@@ -16,17 +16,15 @@ from metaplan.core import (
     seed_from,
 )
 from metaplan.episodes import for_each, retried
-from metaplan.runs import Run
+from metaplan.runs import Run, chosen_tasks
 
 __all__ = ["expert_trajectories", "is_varied", "trajectory_of"]
 
 
-def expert_trajectories(run: Run, tasks: Mapping[str, Task]) -> list[ExpertTrajectory]:
-    """Trajectories, at most one of a task; those of the benchmark's expert are kept in the run.
+def expert_trajectories(run: Run) -> list[ExpertTrajectory]:
+    """Trajectories, at most one of a training task; the benchmark's expert's are kept in the run.
 
-    Args:
-        run: Whose they are.
-        tasks: The training tasks, by key.
+    So are the tasks as the expert found them: they need not be read once more.
 
     Raises:
         UserError: There is neither a file nor an expert.
@@ -45,12 +43,14 @@ def expert_trajectories(run: Run, tasks: Mapping[str, Task]) -> list[ExpertTraje
             f"the benchmark {run.benchmark.name} has no expert: give trajectories or seed plans "
             f"of your own (collect.trajectories, collect.seed_plans)"
         )
+    tasks = chosen_tasks(run.benchmark, run.config.tasks.train, run.config.seed)
     known = run.store.trajectories()
-    missing = [task for key, task in tasks.items() if key not in known]
+    missing = [task for task in tasks if task.key not in known]
     if missing:
-        run.wait(_ask_expert(run, missing, [known[key] for key in tasks if key in known]))
+        before = [known[task.key] for task in tasks if task.key in known]
+        run.wait(_ask_expert(run, missing, before))
         known = run.store.trajectories()
-    return [known[key] for key in tasks]
+    return [known[task.key] for task in tasks]
 
 
 async def _ask_expert(run: Run, tasks: list[Task], known: list[ExpertTrajectory]) -> None:
@@ -69,6 +69,8 @@ async def _ask_expert(run: Run, tasks: list[Task], known: list[ExpertTrajectory]
             nonlocal solved
             found = await trajectory_of(run, task, lambda: asked(task))
             run.store.add_trajectory(found)
+            if found.steps and not is_varied(run, task):
+                run.store.add_tasks([found.task])
             solved += found.success
             tracker.advance(solved=solved)
 
@@ -84,7 +86,7 @@ async def trajectory_of(
 
     Args:
         run: Its retry policy counts.
-        task: With its instruction; the trajectory's is what the expert saw.
+        task: The trajectory's has the instruction that the expert saw.
         act: Asks the expert.
     """
     try:
