@@ -240,3 +240,27 @@ def test_where_nothing_was_solved_there_is_nothing_to_learn(
     write_jsonl(own_trajectories, records)
     with pytest.raises(UserError, match=r"of \d+ tasks the expert solved none"):
         shown(tuning_recipe, tmp_path / "run", f"collect.trajectories={own_trajectories}")
+
+
+VARIED = ("collect={expert: exploring, varied_rooms: 1.0}",)
+
+
+def test_varied_rooms_are_what_the_agent_reads_and_tasks_stay_as_they_are(tuning_recipe, tmp_path):
+    with Run(load_recipe(tuning_recipe, VARIED), tmp_path) as run:
+        found = demonstrate(run)
+        tasks = run.train_tasks()
+        conversations = [line for _, line in read_jsonl(agent_dataset(run, found))]
+    rooms = {one.trajectory.task.key: set() for one in found}
+    for one, line in zip(found, conversations, strict=True):
+        seen = one.trajectory.task.instruction
+        rooms[one.trajectory.task.key].add(seen)
+        assert seen in line["messages"][0]["content"]
+    assert all(len(seen) <= 2 for seen in rooms.values())  # the varied one, and the real one
+    assert sum(tasks[key].instruction not in seen for key, seen in rooms.items()) >= 6
+    for task in tasks.values():
+        assert task.instruction == HOUSEHOLD.load(task).make().reset().text
+
+
+def test_varied_rooms_want_somebody_who_explores(tuning_recipe):
+    with pytest.raises(ConfigError, match="'varied_rooms' wants expert 'exploring'"):
+        load_recipe(tuning_recipe, ["collect.varied_rooms=0.5"])

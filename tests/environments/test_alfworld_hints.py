@@ -43,3 +43,18 @@ def test_a_plan_in_free_words_is_understood() -> None:
 def test_places_that_the_room_lacks_and_no_place_at_all_are_no_hint() -> None:
     assert places("Go to the safe.", "Take the mug from the safe.") == [()]
     assert places("Go to where the mug may be located.", "Take the mug.") == [()]
+
+
+def test_what_a_lamp_is_used_for_is_not_what_is_searched_there() -> None:
+    plan = MetaPlan(
+        steps=(
+            "Go to the desk.",
+            "Take the mug from the desk.",
+            "Go to the shelf.",
+            "Use the desklamp to look at the mug.",
+        )
+    )
+    mug, lamp = read_hints(plan, ROOM)
+    assert "mug" in mug.words
+    assert "desklamp" in lamp.words
+    assert "mug" not in lamp.words

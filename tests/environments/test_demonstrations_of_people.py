@@ -64,6 +64,31 @@ def _wanted(one: Task) -> str:
     return next(match[1] for match in taken if match)
 
 
+def test_for_a_second_thing_people_go_on_through_all_places_that_the_plan_names() -> None:
+    went_on = 0
+    for one in (task("train", index) for index in range(5, 120, 6)):  # two of a kind
+        wanted = _wanted(one)
+        plan = MetaPlan(
+            steps=(
+                *("Go to the drawer.", f"Take the first {wanted} from the drawer."),
+                *("Go to the shelf.", f"Take the second {wanted} from the shelf."),
+            )
+        )
+        trajectory = demonstrate(one, 0, plan)
+        orders = [step.thought for step in trajectory.steps if "in this order:" in step.thought]
+        assert len(orders) == 1  # told once, for both
+        named = re.search(r"The plan says: ([^.]+)\.", orders[0])
+        if not named or named[1] != "drawer, shelf":
+            continue  # one of them is the goal, or not in the room
+        visits = list(dict.fromkeys(a[6:] for a in actions(trajectory) if a.startswith("go to ")))
+        taken = [index for index, action in enumerate(actions(trajectory)) if "take" in action]
+        if len(taken) == 2 and taken[1] - taken[0] > 3:
+            went_on += 1
+            kinds = [place.split()[0] for place in visits]
+            assert kinds[0] == "drawer"
+    assert went_on >= 5
+
+
 def test_every_step_has_a_thought_and_a_decision_is_preceded_by_what_is_sought() -> None:
     for one in TASKS:
         for step in demonstrate(one, 0).steps:

@@ -72,3 +72,21 @@ def test_an_agent_that_does_as_well_as_the_expert_leaves_nothing_to_prefer(
             for one in demonstrate(run)
         ]
         assert eto_dataset(run, directory / "agents" / "untrained", modest) is None
+
+
+def test_what_was_shown_in_another_room_is_no_partner_of_a_failure(tuning_recipe, tmp_path):
+    settings = ["collect={expert: exploring, varied_rooms: 1.0}", "tuning.eto_tasks=null"]
+    with Run(load_recipe(tuning_recipe, settings), tmp_path) as run:
+        shown = demonstrate(run)
+        texts = agent_texts(agent_dataset(run, shown), run.config.agent.dialect)
+        agent = scratch_base(texts, tmp_path / "agents" / "untrained", run.tuning.scratch)
+        tasks = run.train_tasks()
+        varied = {
+            one.trajectory.task.key
+            for one in shown
+            if one.trajectory.task.instruction != tasks[one.trajectory.task.key].instruction
+        }
+        pairs = eto_dataset(run, agent, shown)
+        keys = {line["task_key"] for _, line in read_jsonl(pairs)} if pairs else set()
+    assert len(varied) >= 6
+    assert not keys & varied

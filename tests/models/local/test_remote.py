@@ -17,6 +17,7 @@ from metaplan.models.local import LocalModel
 from metaplan.training import ScratchSettings, create_scratch_model
 
 WORDS = ["mug", "plate", "apple", "knife", "fridge", "drawer", "countertop", "sinkbasin"]
+SHORT = Sampling(max_tokens=40)
 CHATS = [[{"role": "user", "content": f"You see a {word}."}] for word in WORDS]
 
 
@@ -67,7 +68,7 @@ async def test_engines_side_by_side_say_what_one_says_and_end_with_the_model(mod
 
 async def test_a_killed_engine_fails_what_it_had_and_another_takes_its_place(model_dir):
     model = LocalModel(model_dir, engines=2)
-    expected = await asyncio.gather(*(model.complete(chat, Sampling(max_tokens=40)) for chat in CHATS))
+    expected = await asyncio.gather(*(model.complete(chat, SHORT) for chat in CHATS))
     long = Sampling(temperature=1.0, max_tokens=480, seed=1)
     asked = [asyncio.ensure_future(model.complete(chat, long, n=4)) for chat in CHATS]
     await asyncio.sleep(0.05)
@@ -76,7 +77,7 @@ async def test_a_killed_engine_fails_what_it_had_and_another_takes_its_place(mod
     for request in asked:
         with pytest.raises(ModelFault, match=r"tiny: the process that generates ended .*SIGKILL"):
             await request
-    assert expected == await asyncio.gather(*(model.complete(chat, Sampling(max_tokens=40)) for chat in CHATS))
+    assert expected == await asyncio.gather(*(model.complete(chat, SHORT) for chat in CHATS))
     await model.close()
 
 
