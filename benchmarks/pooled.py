@@ -1,0 +1,82 @@
+"""Differences between planners over several runs of one recipe, pooled over tasks and seeds.
+
+    python benchmarks/pooled.py RUN RUN …
+
+Success in %, of each run and of all; intervals are 95% percentiles of 10,000 bootstraps that draw
+runs and tasks. The runs must have evaluated the same tasks.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from metaplan.core import MetaPlan
+from metaplan.planners import read_jsonl
+
+METHODS = ("none", "sft", "rft", "mpo")
+PAIRS = (("mpo", "none"), ("mpo", "sft"), ("mpo", "rft"), ("sft", "none"))
+BOOTSTRAPS = 10_000
+
+
+def successes(run: Path) -> dict[str, dict[str, list[float]]]:
+    """By split and method: success of each task, sorted by key."""
+    with sqlite3.connect(f"file:{run / 'run.db'}?mode=ro", uri=True) as database:
+        rows = database.execute(
+            "SELECT task_key, plan_key, success FROM episodes WHERE purpose = 'evaluate'"
+        )
+        played = {(task, plan): float(success) for task, plan, success in rows}
+    found: dict[str, dict[str, list[float]]] = {}
+    for file in sorted((run / "datasets").glob("plans-sft-*.jsonl")):
+        split = file.stem.removeprefix("plans-sft-")
+        for method in METHODS:
+            writer = "sft" if method == "none" else method
+            path = run / "datasets" / f"plans-{writer}-{split}.jsonl"
+            plans = {line["task_key"]: line["plan"] for _, line in read_jsonl(path)}
+            found.setdefault(split, {})[method] = [
+                played.get((key, None if method == "none" else _key(plan)), 0.0)
+                for key, plan in sorted(plans.items())
+            ]
+    return found
+
+
+def _key(plan: str | None) -> str | None:
+    return MetaPlan.parse(plan).key if plan else None
+
+
+def interval(differences: np.ndarray) -> tuple[float, float]:
+    """Of the mean of differences: runs by tasks."""
+    chance = np.random.default_rng(0)
+    runs, tasks = differences.shape
+    means = [
+        differences[chance.integers(0, runs, runs)][:, chance.integers(0, tasks, tasks)].mean()
+        for _ in range(BOOTSTRAPS)
+    ]
+    low, high = np.percentile(means, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def main(directories: list[str]) -> None:
+    """Prints a table a split."""
+    runs = [successes(Path(directory)) for directory in directories]
+    for split in runs[0]:
+        by = {method: 100 * np.array([run[split][method] for run in runs]) for method in METHODS}
+        print(f"\n{split}: {by['none'].shape[1]} tasks")
+        for method, success in by.items():
+            each = "  ".join(f"{mean:5.1f}" for mean in success.mean(1))
+            print(f"  {method:10} {success.mean():5.1f}                of each run: {each}")
+        for better, worse in PAIRS:
+            differences = by[better] - by[worse]
+            low, high = interval(differences)
+            each = "  ".join(f"{mean:+5.1f}" for mean in differences.mean(1))
+            pooled = f"{differences.mean():+5.1f} [{low:+5.1f}, {high:+5.1f}]"
+            print(f"  {better} − {worse:4} {pooled} of each run: {each}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    main(sys.argv[1:])
