@@ -12,7 +12,7 @@ import pytest
 
 from metaplan import load_recipe
 from metaplan.collection import agent_dataset, demonstrate
-from metaplan.collection.demonstrations import _WRITER
+from metaplan.collection.demonstrations import _WRITER, _lenders, _part
 from metaplan.core import ConfigError, MetaPlan, Task, UserError
 from metaplan.environments import get_benchmark
 from metaplan.episodes import SilentProgress
@@ -104,14 +104,20 @@ def test_another_s_plan_is_of_a_task_of_the_same_wording_and_the_person_is_shown
     assert sum(one.origin == "other" for one in found) >= 5
 
 
-def test_of_several_other_tasks_plans_the_longest_is_shown(tuning_recipe, tmp_path, monkeypatch):
-    steps = {}
-    for lenders in (1, 4):
-        monkeypatch.setattr("metaplan.collection.demonstrations._LENDERS", lenders)
-        settings = ("tasks.train.count=250", "tuning.plans={none: 0, own: 0, other: 1}")
-        found = shown(tuning_recipe, tmp_path / str(lenders), *settings)
-        steps[lenders] = sum(len(one.plan.steps) for one in found if one.origin == "other")
-    assert steps[4] > steps[1]
+def test_of_several_other_tasks_plans_the_longest_is_shown(tuning_recipe, tmp_path):
+    said = "You see a desk 1.\nYour task is to: put a mug in desk."
+    common = {"benchmark": "household", "task_set": "train", "task_type": "t", "instruction": said}
+    tasks = [Task(key=f"household/train/{index}", **common) for index in range(40)]
+    plans = [MetaPlan(steps=("Go to the desk.",) * (index + 1)) for index in range(40)]
+    seeds = {task.key: [plan] for task, plan in zip(tasks, plans, strict=True)}
+    recipe = load_recipe(tuning_recipe, ("tuning.plans={none: 0, own: 0, other: 1}",))
+    with Run(recipe, tmp_path) as run:
+        for person in range(5):
+            lenders = _lenders(run, tasks[0], person, tasks)
+            assert len(lenders) == 4
+            assert tasks[0] not in lenders
+            shown = _part(run, tasks[0], person, tasks, seeds).plan
+            assert len(shown.steps) == max(len(seeds[one.key][0].steps) for one in lenders)
 
 
 def test_shares_are_kept_over_many_demonstrations(tuning_recipe, tmp_path):
