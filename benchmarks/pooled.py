@@ -1,13 +1,15 @@
 """Differences between planners over several runs of one recipe, pooled over tasks and seeds.
 
-    python benchmarks/pooled.py RUN RUN …
+    python benchmarks/pooled.py [--within STEPS] RUN RUN …
 
-Success in %, of each run and of all; intervals are 95% percentiles of 10,000 bootstraps that draw
-runs and tasks. The runs must have evaluated the same tasks.
+Success in %, within the recipe's step limit or within fewer steps, of each run and of all; intervals
+are 95% percentiles of 10,000 bootstraps that draw runs and tasks. The runs must have evaluated the
+same tasks.
 """
 
 from __future__ import annotations
 
+import argparse
 import sqlite3
 import sys
 from pathlib import Path
@@ -22,13 +24,16 @@ PAIRS = (("mpo", "none"), ("mpo", "sft"), ("mpo", "rft"), ("sft", "none"))
 BOOTSTRAPS = 10_000
 
 
-def successes(run: Path) -> dict[str, dict[str, list[float]]]:
+def successes(run: Path, within: int | None) -> dict[str, dict[str, list[float]]]:
     """By split and method: success of each task, sorted by key."""
+    most = sys.maxsize if within is None else within
     with sqlite3.connect(f"file:{run / 'run.db'}?mode=ro", uri=True) as database:
         rows = database.execute(
-            "SELECT task_key, plan_key, success FROM episodes WHERE purpose = 'evaluate'"
+            "SELECT task_key, plan_key, success, steps FROM episodes WHERE purpose = 'evaluate'"
         )
-        played = {(task, plan): float(success) for task, plan, success in rows}
+        played = {
+            (task, plan): float(success and steps <= most) for task, plan, success, steps in rows
+        }
     found: dict[str, dict[str, list[float]]] = {}
     for file in sorted((run / "datasets").glob("plans-sft-*.jsonl")):
         split = file.stem.removeprefix("plans-sft-")
@@ -59,9 +64,9 @@ def interval(differences: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def main(directories: list[str]) -> None:
+def main(directories: list[Path], within: int | None) -> None:
     """Prints a table a split."""
-    runs = [successes(Path(directory)) for directory in directories]
+    runs = [successes(directory, within) for directory in directories]
     for split in runs[0]:
         by = {method: 100 * np.array([run[split][method] for run in runs]) for method in METHODS}
         print(f"\n{split}: {by['none'].shape[1]} tasks")
@@ -77,6 +82,10 @@ def main(directories: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(__doc__)
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    parser.add_argument("--within", type=int, metavar="STEPS")
+    arguments = parser.parse_args()
+    main(arguments.runs, arguments.within)
