@@ -2,9 +2,9 @@
 
     python benchmarks/pooled.py [--within STEPS] RUN RUN …
 
-Success in %, within the recipe's step limit or within fewer steps, of each run and of all; intervals
-are 95% percentiles of 10,000 bootstraps that draw runs and tasks. The runs must have evaluated the
-same tasks.
+Success in %, within the recipe's step limit or within fewer steps, of each run and of all; 95%
+intervals are percentiles of 10,000 bootstraps that draw runs and tasks. The runs must have
+evaluated the same tasks.
 """
 
 from __future__ import annotations
