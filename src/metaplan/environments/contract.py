@@ -18,6 +18,7 @@ from metaplan.environments.texts import packaged_text
 
 __all__ = [
     "Benchmark",
+    "Demonstrate",
     "Environment",
     "LoadedTask",
     "Observation",
