@@ -37,7 +37,7 @@ def reference_plans(run: Run, tasks: Mapping[str, Task]) -> dict[str, dict[str, 
     if summarise is None:
         raise ConfigError(f"{run.benchmark.name} has no rule that summarises trajectories")
     seeds: dict[str, tuple[Task, MetaPlan]] = {}
-    for trajectory in expert_trajectories(run, tasks):
+    for trajectory in expert_trajectories(run, tasks.values()):
         key = trajectory.task.key
         try:
             if trajectory.success:

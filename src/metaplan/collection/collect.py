@@ -93,7 +93,7 @@ def _seed_line(seed: SeedPlan) -> dict[str, Any]:
 def _from_trajectories(run: Run, result: dict[str, Any]) -> tuple[SeedPlan, ...]:
     summarise = _summariser(run)
     review = run.datasets / "review.jsonl"
-    trajectories = expert_trajectories(run)
+    trajectories = expert_trajectories(run, run.chosen_train_tasks())
     write_jsonl(
         run.datasets / "trajectories.jsonl",
         (trajectory.model_dump(mode="json") for trajectory in trajectories),

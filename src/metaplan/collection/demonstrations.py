@@ -153,7 +153,9 @@ def _by_expert(run: Run) -> list[Demonstration]:
             "out, and its own (tuning.plans.own) take their place"
         )
     demonstrations = []
-    for found in sorted(expert_trajectories(run), key=lambda found: found.task.key):
+    for found in sorted(
+        expert_trajectories(run, run.chosen_train_tasks()), key=lambda found: found.task.key
+    ):
         seed_plan = _seed_plan(run, found)
         shows = seed_plan is not None and _draw(run, found.task, 0) != "none"
         demonstrations.append(
@@ -220,7 +222,7 @@ def _by_people(run: Run) -> list[Demonstration]:
 
 def _seeds(run: Run, known: _Known) -> dict[str, list[MetaPlan]]:
     """Of each task, the seed plans of the expert and of a person who demonstrates to nobody."""
-    found = expert_trajectories(run) if run.benchmark.expert else []
+    found = expert_trajectories(run, run.chosen_train_tasks()) if run.benchmark.expert else []
     parts = [_Part(task, _WRITER, "none", None) for _, task in sorted(run.train_tasks().items())]
     _play(run, parts, known, "other people's plans")
     seeds: dict[str, list[MetaPlan]] = {}

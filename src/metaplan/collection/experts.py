@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from random import Random
 
@@ -16,15 +16,19 @@ from metaplan.core import (
     seed_from,
 )
 from metaplan.episodes import for_each, retried
-from metaplan.runs import Run, chosen_tasks
+from metaplan.runs import Run
 
 __all__ = ["expert_trajectories", "is_varied", "trajectory_of"]
 
 
-def expert_trajectories(run: Run) -> list[ExpertTrajectory]:
-    """Trajectories, at most one of a training task; the benchmark's expert's are kept in the run.
+def expert_trajectories(run: Run, tasks: Collection[Task]) -> list[ExpertTrajectory]:
+    """Trajectories, at most one of a task; those of the benchmark's expert are kept in the run.
 
     So are the tasks as the expert found them: they need not be read once more.
+
+    Args:
+        run: Whose they are.
+        tasks: With their instructions or without.
 
     Raises:
         UserError: There is neither a file nor an expert.
@@ -43,7 +47,6 @@ def expert_trajectories(run: Run) -> list[ExpertTrajectory]:
             f"the benchmark {run.benchmark.name} has no expert: give trajectories or seed plans "
             f"of your own (collect.trajectories, collect.seed_plans)"
         )
-    tasks = chosen_tasks(run.benchmark, run.config.tasks.train, run.config.seed)
     known = run.store.trajectories()
     missing = [task for task in tasks if task.key not in known]
     if missing:
@@ -101,6 +104,8 @@ async def trajectory_of(
 
 
 def is_varied(run: Run, task: Task) -> bool:
-    """Whether a task is demonstrated in a varied room; drawn from its key."""
+    """Whether a task is demonstrated in a varied room; drawn from its key, for training tasks."""
+    if task.task_set != run.config.tasks.train.task_set:
+        return False
     chance = Random(seed_from(run.config.seed, "varied room", task.key))  # noqa: S311
     return chance.random() < run.config.collect.varied_rooms

@@ -5,7 +5,7 @@ from metaplan.runs.files import check_resumable, read_status, settle, write_text
 from metaplan.runs.run import Run
 from metaplan.runs.sampling import sample_plans
 from metaplan.runs.stopping import Interrupted
-from metaplan.runs.tasks import choose_tasks, chosen_tasks, in_order_of_choice
+from metaplan.runs.tasks import choose_tasks, in_order_of_choice
 from metaplan.runs.trainings import conversation_beside, demonstrated_conversation
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "Run",
     "check_resumable",
     "choose_tasks",
-    "chosen_tasks",
     "conversation_beside",
     "demonstrated_conversation",
     "estimate_run",

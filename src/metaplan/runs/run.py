@@ -45,7 +45,7 @@ from metaplan.runs.files import (
 )
 from metaplan.runs.models import open_agent_model
 from metaplan.runs.stopping import stopping_on_signals
-from metaplan.runs.tasks import in_order_of_choice, read_tasks
+from metaplan.runs.tasks import chosen_tasks, in_order_of_choice, read_tasks
 from metaplan.runs.trainings import agent_texts, base_model, planner_texts, train
 from metaplan.training import DpoSettings, SftSettings
 
@@ -373,6 +373,10 @@ class Run:
     @cached_property
     def _train_tasks(self) -> dict[str, Task]:
         return read_tasks(self, self.config.tasks.train)  # several stages ask for them
+
+    def chosen_train_tasks(self) -> list[Task]:
+        """Training tasks without their instructions."""
+        return chosen_tasks(self.benchmark, self.config.tasks.train, self.config.seed)
 
     def explored_tasks(self) -> dict[str, Task]:
         """The training tasks that are explored: a prefix of them in the order of choice."""
