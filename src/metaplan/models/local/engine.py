@@ -174,4 +174,5 @@ class PackedEngine:
 def _latest(row: Row) -> list[int]:
     """The last tokens of a conversation: as many as guesses go by."""
     said = row.tokens[-Drafts.most :]
-    return [*row.prompt[len(row.prompt) - Drafts.most + len(said) :], *said]
+    before = Drafts.most - len(said)
+    return [*row.prompt[max(0, len(row.prompt) - before) :], *said]
