@@ -15,6 +15,7 @@ from metaplan.core.errors import (
 )
 from metaplan.core.keys import digest, episode_key, seed_from
 from metaplan.core.plans import Dialect, MetaPlan
+from metaplan.core.processes import child_command, how_it_ended, usable_cores
 from metaplan.core.record import Record
 from metaplan.core.records import (
     Episode,
@@ -55,8 +56,11 @@ __all__ = [
     "Task",
     "Turn",
     "UserError",
+    "child_command",
     "digest",
     "episode_key",
     "fill",
+    "how_it_ended",
     "seed_from",
+    "usable_cores",
 ]

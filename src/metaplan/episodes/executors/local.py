@@ -8,12 +8,11 @@ import errno
 import itertools
 import os
 import pickle
-import signal
 import socket
 import sys
 from typing import Any
 
-from metaplan.core import EnvironmentFault, RunError
+from metaplan.core import EnvironmentFault, RunError, child_command, how_it_ended
 from metaplan.episodes.executors.process import FRAME_HEADER
 
 __all__ = ["LocalExecutor", "LocalWorker"]
@@ -48,11 +47,7 @@ class LocalExecutor:
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",  # what lies in the current directory is no package
-                "-c",
-                "from metaplan.episodes.executors.process import main; main()",
-                str(theirs.fileno()),
+                *child_command("metaplan.episodes.executors.process", theirs.fileno()),
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
                 # Ctrl-C goes to all processes of a terminal; the parent says when workers end.
@@ -177,5 +172,4 @@ class LocalWorker:
 
 
 def _died(code: int) -> str:
-    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    return f"the environment worker died ({how})"
+    return f"the environment worker died ({how_it_ended(code)})"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from metaplan.core import ContextLimitError, ModelFault, seed_from
+from metaplan.core import ContextLimitError, ModelFault, seed_from, usable_cores
 from metaplan.models.contract import Completion, Message, Sampling
 from metaplan.models.local.chat import ChatTokens
 from metaplan.models.local.engines import is_small, start_worker
@@ -70,7 +69,7 @@ class LocalModel:
         self._lock = threading.Lock()
         self._closed = False
         if engines is None:
-            engines = min(_cores(), _MOST_ENGINES) if is_small(model) else 1
+            engines = min(usable_cores(), _MOST_ENGINES) if is_small(model) else 1
         if engines == 1 or model.device.type != "cpu":
             one = start_worker(
                 model,
@@ -146,10 +145,3 @@ class LocalModel:
                     worker.close()
         for worker in self._workers:
             await asyncio.to_thread(worker.join)
-
-
-def _cores() -> int:
-    """That this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

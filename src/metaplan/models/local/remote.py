@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
-import sys
 import threading
 from concurrent.futures import Future
 from itertools import count
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
-from metaplan.core import ModelFault
+from metaplan.core import ModelFault, child_command, how_it_ended
 from metaplan.models.contract import Completion
 from metaplan.models.local.process import Answer, Ask, Cancel, Setting
 from metaplan.models.local.row import Row
@@ -109,7 +107,7 @@ class _Child:
             left, self._rows = list(self._rows.values()), {}
             self._connection.close()
         for row in left:
-            _fail(row, f"{self._name}: the process that generates ended ({_how(code)})")
+            _fail(row, f"{self._name}: the process that generates ended ({how_it_ended(code)})")
 
     def _hand_out(self, answer: Answer) -> None:
         with self._lock:
@@ -126,13 +124,7 @@ def _start(theirs: Connection) -> subprocess.Popen[bytes]:
     """Starts a process that inherits its end of a connection, which is closed here."""
     with theirs:
         return subprocess.Popen(  # noqa: S603 (a list of arguments, no shell)
-            [
-                sys.executable,
-                "-P",  # what lies in the current directory is no package
-                "-c",
-                "from metaplan.models.local.process import main; main()",
-                str(theirs.fileno()),
-            ],
+            child_command("metaplan.models.local.process", theirs.fileno()),
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -144,7 +136,3 @@ def _start(theirs: Connection) -> subprocess.Popen[bytes]:
 def _fail(row: Row, problem: str) -> None:
     if row.future.set_running_or_notify_cancel():
         row.future.set_exception(ModelFault(problem))
-
-
-def _how(code: int) -> str:
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from metaplan import __version__
+from metaplan.core import usable_cores
 from metaplan.recipes import RunConfig
 from metaplan.recipes.config import RuntimeConfig
 from metaplan.runs.doctor.checks import Check, Finding
@@ -76,11 +77,7 @@ def _cores_and_memory(runtime: RuntimeConfig) -> Iterator[Finding]:
 
 def _cores() -> float:
     """Those that this process may use: of its affinity, and of a container's share."""
-    available: float
-    if hasattr(os, "sched_getaffinity"):
-        available = len(os.sched_getaffinity(0))
-    else:
-        available = os.cpu_count() or 1
+    available = usable_cores()
     quota, _, period = (_first_line(_CGROUP / "cpu.max") or "max 1").partition(" ")
     return min(available, int(quota) / int(period)) if quota.isdigit() else available
 
