@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from metaplan.core import Dialect, MetaPlan, PlanParseError
+from metaplan.core import Dialect, MetaPlan, PlanParseError, ends_that_repeat
 
 TWO = ("Go to the fridge.", "Take the mug.")
 
@@ -238,3 +238,24 @@ def test_no_text_is_slow_to_read(pattern):
     plan_or_none(text)
     plan_or_none(f"step 1{text}x")
     assert time.process_time() - started < 2.0
+
+
+def test_the_end_that_would_repeat_a_step_is_told_where_it_begins():
+    said = "<meta_plan>\nStep 1: Go to the desk.\nStep 2: Go to the desk lamp.\nStep 3: Go to"
+    assert ends_that_repeat(said) == {" the desk", " the desk lamp"}
+    assert ends_that_repeat(f"{said} the") == {" desk", " desk lamp"}
+    assert ends_that_repeat(f"{said} the desk") == {" lamp"}
+    assert ends_that_repeat(f"{said} the shelf.\nStep 4: Take the pen.\nStep 5: Go to the") == set()
+    assert ends_that_repeat("") == ends_that_repeat("Step 1: ") == set()
+
+
+@given(st.lists(st.sampled_from(["Go on.", "Go back.", "Take it.", "Take me"]), min_size=1))
+def test_a_plan_written_without_these_ends_has_no_repeats(steps):
+    written: list[str] = []
+    for step in steps:
+        first, rest = step.split(" ")
+        beginning = "\n".join([*written, f"Step {len(written) + 1}: {first}"])
+        if f" {rest.rstrip('.')}" not in ends_that_repeat(beginning):
+            written.append(f"Step {len(written) + 1}: {step}")
+    plan = MetaPlan.parse("\n".join(written))
+    assert plan == plan.without_repeats()

@@ -55,6 +55,7 @@ async def test_a_planner_reads_what_it_was_taught():
     assert list(call.messages) == line["prompt"]
     assert MetaPlan.parse(line["completion"][0]["content"]) == PLAN
     assert (call.sampling.temperature, call.sampling.max_tokens) == (0.0, PROMPT.max_tokens)
+    assert call.sampling.distinct_steps
 
 
 def test_a_plan_for_a_text_is_one_greedy_call():

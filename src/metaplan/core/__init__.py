@@ -14,7 +14,7 @@ from metaplan.core.errors import (
     UserError,
 )
 from metaplan.core.keys import digest, episode_key, seed_from
-from metaplan.core.plans import Dialect, MetaPlan
+from metaplan.core.plans import Dialect, MetaPlan, ends_that_repeat
 from metaplan.core.processes import child_command, how_it_ended, usable_cores
 from metaplan.core.record import Record
 from metaplan.core.records import (
@@ -58,6 +58,7 @@ __all__ = [
     "UserError",
     "child_command",
     "digest",
+    "ends_that_repeat",
     "episode_key",
     "fill",
     "how_it_ended",

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from enum import StrEnum
 from functools import cached_property
-from itertools import chain, groupby
+from itertools import chain, groupby, takewhile
 from typing import Self
 
 from pydantic import field_validator
@@ -20,7 +20,7 @@ from metaplan.core.errors import PlanParseError
 from metaplan.core.keys import digest
 from metaplan.core.record import Record
 
-__all__ = ["Dialect", "MetaPlan"]
+__all__ = ["Dialect", "MetaPlan", "ends_that_repeat"]
 
 
 class Dialect(StrEnum):
@@ -52,6 +52,7 @@ _STEP = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _LISTED = re.compile(r"^(?P<indent> ?)[*_`-]{0,3} ?\(?\d{1,3}[.):]{1,2}[*_`]{0,3} ", re.MULTILINE)
+_STEP_NUMBER = re.compile(r"^Step \d+: ")
 _BLANKS = re.compile(r"[^\S\n]+")
 _BOLD = re.compile(r"\*{2,}")
 _PARAGRAPH_END = re.compile(r"\n ?\n")
@@ -210,3 +211,23 @@ class MetaPlan(Record):
                 return cls(steps=steps)
         shown = " ".join(text[:200].split())[:80]
         raise PlanParseError(f"no numbered steps in the planner's completion: {shown!r}")
+
+
+def ends_that_repeat(beginning: str) -> set[str]:
+    r"""What would complete, in a plan that is being written, a step that its row has already.
+
+    Rows are those of `MetaPlan.without_repeats`: steps one after another that begin with the same
+    word, one a line, as `MetaPlan.text` has them.
+
+    Args:
+        beginning: A plan as far as it is written: "Step 1: Go to the desk.\nStep 2: Go to the".
+
+    Returns:
+        The missing ends without the punctuation that follows: " desk".
+    """
+    *lines, last = [_STEP_NUMBER.sub("", line) for line in beginning.split("\n")]
+    if not last.strip():
+        return set()
+    row = takewhile(lambda step: _first_word(step) == _first_word(last), reversed(lines))
+    rests = (step[len(last) :].rstrip(" .,;") for step in row if step.startswith(last))
+    return {rest for rest in rests if rest}

@@ -34,6 +34,8 @@ class Sampling(Record):
         stop: The completion ends before the first of these strings.
         seed: Makes the draw repeatable where the model allows it. It is the same for all turns of
             an episode: a model mixes it with the conversation, so that turns draw independently.
+        distinct_steps: What is drawn is a plan, of which no step may be said twice in a row of
+            steps that begin with the same word; a model that can't rule that out may ignore it.
     """
 
     temperature: float = Field(default=0.0, ge=0.0, le=2.0)
@@ -41,6 +43,7 @@ class Sampling(Record):
     max_tokens: int = Field(default=512, ge=1)
     stop: tuple[str, ...] = ()
     seed: int | None = None
+    distinct_steps: bool = False
 
 
 class Usage(Record):

@@ -151,6 +151,7 @@ class Planner:
                 temperature=temperature,
                 max_tokens=self.prompt.max_tokens,
                 seed=seed_from(seed, task.key, index),
+                distinct_steps=True,
             )
             (completion,) = await self.model.complete(messages, sampling)
             try:

@@ -1,9 +1,10 @@
 import asyncio
 import json
+from itertools import permutations
 
 import pytest
 
-from metaplan.core import ContextLimitError, DataError, ModelFault
+from metaplan.core import ContextLimitError, DataError, MetaPlan, ModelFault
 from metaplan.models.contract import ChatModel, Sampling
 from metaplan.models.local import LocalModel
 from metaplan.training import ScratchSettings, SftSettings, create_scratch_model, train_sft
@@ -186,7 +187,7 @@ async def test_engine_failure_is_a_model_fault_and_the_next_request_works(model,
         raise RuntimeError("out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr("metaplan.models.local.engine.draw", broken)
+        patch.setattr("metaplan.models.local.drawing.Drawer.draw", broken)
         with pytest.raises(ModelFault, match="RuntimeError: out of memory"):
             await model.complete(PROMPTS[0], Sampling(max_tokens=4))
     assert await model.complete(PROMPTS[0], Sampling(max_tokens=4))
@@ -218,6 +219,38 @@ async def test_beginning_of_a_reply_is_continued(model_dir, tmp_path):
     assert trained_on == trained.prompt_tokens(chat("mug")) + written
     assert whole.usage.completion_tokens == len(written)
     await trained.close()
+
+
+@pytest.mark.parametrize("cache_bytes", [2 << 30, 0], ids=["packed", "plain"])
+async def test_a_planner_that_walks_in_circles_says_each_step_once(tmp_path, cache_bytes):
+    ways = [(*order, order[0]) for order in permutations(WORDS[:5], 3)]
+    circles = [MetaPlan(steps=tuple(f"Go to the {place}." for place in way)) for way in ways]
+    lines = [
+        {"prompt": chat("mug"), "completion": [{"role": "assistant", "content": plan.tagged()}]}
+        for plan in circles
+    ]
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    texts = [chat("mug")[0]["content"], *(plan.tagged() for plan in circles)]
+    size = ScratchSettings(hidden_size=32, layers=1, heads=2)
+    base = create_scratch_model(texts, tmp_path / "base", size)
+    settings = SftSettings(epochs=20, batch_size=10, per_device_batch_size=10, learning_rate=1e-2)
+    trained = train_sft(base, data, tmp_path / "m", settings).model
+    model = LocalModel(trained, cache_bytes=cache_bytes)
+
+    async def plans(sampling):
+        completions = await model.complete(chat("mug"), sampling, n=20)
+        again = await model.complete(chat("mug"), sampling, n=20)  # with guesses of what comes
+        assert again == completions
+        return {MetaPlan.parse(completion.text) for completion in completions}
+
+    free = Sampling(temperature=0.5, max_tokens=120, seed=0)
+    assert any(plan != plan.without_repeats() for plan in await plans(free))
+    for temperature in (0.0, 0.5):
+        bound = {"temperature": temperature, "distinct_steps": True}
+        for plan in await plans(free.model_copy(update=bound)):
+            assert plan == plan.without_repeats()
+    await model.close()
 
 
 async def test_fingerprint_follows_the_weights(model, model_dir, tmp_path):

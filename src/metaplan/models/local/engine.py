@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 from metaplan.models.local.cache import Arena, Extent, common_prefix
 from metaplan.models.local.drafts import Drafts
+from metaplan.models.local.drawing import Drawer
 from metaplan.models.local.packed import News, PackedModel
-from metaplan.models.local.row import Finisher, Row, draw
+from metaplan.models.local.row import Finisher, Row
 
 __all__ = ["PackedEngine"]
 
@@ -41,6 +42,7 @@ class PackedEngine:
 
     Args:
         model: Computes.
+        drawer: Draws tokens.
         finisher: Ends rows.
         max_batch: Most rows at a time.
         context: Most tokens of a conversation.
@@ -49,9 +51,16 @@ class PackedEngine:
     gather_s = 0.0  # who comes late joins at the next step
 
     def __init__(
-        self, model: PackedModel, finisher: Finisher, *, max_batch: int, context: int
+        self,
+        model: PackedModel,
+        drawer: Drawer,
+        finisher: Finisher,
+        *,
+        max_batch: int,
+        context: int,
     ) -> None:
         self._model = model
+        self._drawer = drawer
         self._finisher = finisher
         self._max_batch = max_batch
         self._context = context
@@ -100,8 +109,10 @@ class PackedEngine:
         if not news:
             return
         logits = self._model.compute(news)
-        wanted = [(one.row, at) for one in ready for at in range(1 + len(one.guesses))]
-        drawn = iter(draw(logits, wanted))
+        wanted = [
+            (one.row, one.guesses[:at]) for one in ready for at in range(1 + len(one.guesses))
+        ]
+        drawn = iter(self._drawer.draw(logits, wanted))
         for active in ready:
             self._say(active, [next(drawn) for _ in range(1 + len(active.guesses))])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from metaplan.models.local.drawing import Drawer
 from metaplan.models.local.engine import PackedEngine
 from metaplan.models.local.loading import context_of, end_tokens
 from metaplan.models.local.packed import CannotPackError, PackedModel
@@ -32,10 +33,11 @@ def start_worker(
 
 
 def _make_engine(model: Any, tokenizer: Any, max_batch: int, cache_bytes: int) -> Engine:
+    drawer = Drawer(tokenizer)
     finisher = Finisher(tokenizer, end_tokens(model, tokenizer))
     context = context_of(model)
     try:
         packed = PackedModel(model, context=context, memory_bytes=cache_bytes)
     except CannotPackError:
-        return PlainEngine(model, finisher, max_batch=max_batch)
-    return PackedEngine(packed, finisher, max_batch=max_batch, context=context)
+        return PlainEngine(model, drawer, finisher, max_batch=max_batch)
+    return PackedEngine(packed, drawer, finisher, max_batch=max_batch, context=context)

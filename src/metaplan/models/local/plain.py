@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from metaplan.models.local.row import Finisher, Row, draw
+from metaplan.models.local.drawing import Drawer
+from metaplan.models.local.row import Finisher, Row
 
 if TYPE_CHECKING:
     import torch
@@ -18,6 +19,7 @@ class PlainEngine:
 
     Args:
         model: A causal language model.
+        drawer: Draws tokens.
         finisher: Ends rows.
         max_batch: Most rows at a time.
     """
@@ -25,8 +27,9 @@ class PlainEngine:
     # Requests that coroutines make "at once" arrive some microseconds apart.
     gather_s = 0.005
 
-    def __init__(self, model: Any, finisher: Finisher, *, max_batch: int) -> None:
+    def __init__(self, model: Any, drawer: Drawer, finisher: Finisher, *, max_batch: int) -> None:
         self._model = model
+        self._drawer = drawer
         self._finisher = finisher
         self._max_batch = max_batch
         self._rows: list[Row] = []
@@ -71,7 +74,7 @@ class PlainEngine:
         cache.batch_select_indices(torch.tensor(going, device=mask.device))
         logits, mask = logits[going], mask[going]
         while True:
-            drawn = draw(logits, [(row, 0) for row in rows])
+            drawn = self._drawer.draw(logits, [(row, ()) for row in rows])
             for row, token in zip(rows, drawn, strict=True):
                 row.tokens.append(token)
             going = [at for at, row in enumerate(rows) if not self._finisher.finish(row)]

@@ -1,4 +1,4 @@
-"""One completion in the making, and how its tokens are drawn."""
+"""One completion in the making, and what generates and ends it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from metaplan.models.contract import Completion, Sampling, Usage, cut_at_stop
 
-if TYPE_CHECKING:
-    import torch
-
-__all__ = ["Engine", "Finisher", "Row", "draw"]
+__all__ = ["Engine", "Finisher", "Row"]
 
 
 @dataclass(eq=False)
@@ -124,43 +121,3 @@ class Finisher:
             for mark in row.sampling.stop
             if mark
         )
-
-
-def draw(logits: torch.Tensor, wanted: Sequence[tuple[Row, int]]) -> list[int]:
-    """Tokens: the likeliest at temperature 0, else by inverting the cumulated probabilities.
-
-    Args:
-        logits: Tokens by vocabulary, float32.
-        wanted: Of each token, its row, and how many tokens after the next one it stands.
-    """
-    import torch
-
-    best: list[int] = logits.argmax(-1).tolist()
-    warm = [at for at, (row, _) in enumerate(wanted) if row.sampling.temperature > 0]
-    if not warm:
-        return best
-    numbers = [
-        (row.sampling.temperature, row.sampling.top_p, row.number(len(row.tokens) + ahead))
-        for row, ahead in (wanted[at] for at in warm)
-    ]
-    columns = torch.tensor(numbers, dtype=torch.float64, device=logits.device)
-    temperature, nucleus, dice = columns.T.unsqueeze(-1)
-    likely = (logits[warm].double() / temperature).softmax(-1)
-    if any(top_p < 1 for _, top_p, _ in numbers):
-        likely = _nucleus(likely, nucleus)
-    mass = likely.cumsum(-1)
-    drawn = torch.searchsorted(mass, dice * mass[:, -1:], right=True)
-    for at, token in zip(warm, drawn.flatten().tolist(), strict=True):
-        best[at] = min(token, logits.shape[-1] - 1)
-    return best
-
-
-def _nucleus(likely: torch.Tensor, nucleus: torch.Tensor) -> torch.Tensor:
-    """Probabilities with those outside each row's nucleus set to 0.
-
-    A token is in the nucleus while the likelier ones don't yet fill it.
-    """
-    ordered = likely.sort(dim=-1, descending=True).values
-    outside = (ordered.cumsum(-1) - ordered >= nucleus) & (nucleus < 1)
-    least = ordered.masked_fill(outside, 1.0).amin(-1, keepdim=True)
-    return likely.masked_fill(likely < least, 0.0)
