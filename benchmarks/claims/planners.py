@@ -130,7 +130,8 @@ def _pairs(
 ) -> Path | None:
     """The preference pairs of M plans and N episodes; None where there is nothing to prefer."""
     earned = rewards_of(specs, run.store.rewards(spec.key for spec in specs))
-    pairs = preference_pairs(plan_scores(_distinct(samples, counts[0]), earned))
+    scores = plan_scores(_distinct(samples, counts[0]), earned)
+    pairs = preference_pairs(scores, run.config.explore.ties)
     lines: list[dict[str, Any]] = [
         pair_line(run.planner_prompt, run.train_tasks(), pair) for pair in pairs
     ]

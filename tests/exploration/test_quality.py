@@ -144,6 +144,28 @@ def test_among_equally_good_plans_the_smallest_key_is_taken():
         assert best_plans(scores)[0].plan == smallest
 
 
+def test_all_plans_that_share_a_score_are_taken_as_far_as_each_has_a_partner():
+    more = [MetaPlan(steps=(f"Go to place {number}.",)) for number in range(3)]
+    scores = [*(score(plan, 1.0) for plan in (GOOD, OTHER, *more)), score(BAD, 0.5)]
+    worst = [score(MetaPlan(steps=(f"Wait {number}.",)), 0.0) for number in range(2)]
+    pairs = preference_pairs([*scores, *worst], "all")
+    best = sorted((GOOD, OTHER, *more), key=lambda plan: plan.key)
+    assert [pair.chosen for pair in pairs] == best[:2]
+    assert {pair.rejected for pair in pairs} == {score.plan for score in worst}
+    assert [found.plan for found in best_plans([*scores, *worst], "all")] == best
+
+
+@given(SCORES)
+def test_more_pairs_of_a_task_begin_with_its_only_one(scores):
+    tasks = {}
+    for pair in preference_pairs(scores, "all"):
+        tasks.setdefault(pair.task_key, []).append(pair)
+    assert [pairs[0] for pairs in tasks.values()] == preference_pairs(scores)
+    for pairs in tasks.values():
+        assert len({p.chosen for p in pairs}) == len({p.rejected for p in pairs}) == len(pairs)
+        assert len({(p.chosen_score, p.rejected_score) for p in pairs}) == 1
+
+
 def test_rft_takes_the_best_plan_of_each_task_that_ever_worked():
     scores = [score(GOOD, 0.2), score(BAD, 0.0), score(BAD, 0.0, "t/2"), score(OTHER, 0.0, "t/2")]
     assert best_plans(scores) == [score(GOOD, 0.2)]

@@ -127,8 +127,10 @@ def pairs_of(run: Run, scores: Sequence[PlanScore]) -> list[PreferencePair]:
     Raises:
         DataError: The file is wrong.
     """
-    own = run.config.explore.pairs
-    return preference_pairs(scores) if own is None else read_pairs(Path(own), run.train_tasks())
+    explore = run.config.explore
+    if explore.pairs is not None:
+        return read_pairs(Path(explore.pairs), run.train_tasks())
+    return preference_pairs(scores, explore.ties)
 
 
 def dpo_dataset(run: Run, scores: Sequence[PlanScore]) -> Path | None:
@@ -149,7 +151,8 @@ def dpo_dataset(run: Run, scores: Sequence[PlanScore]) -> Path | None:
 def rft_dataset(run: Run, scores: Sequence[PlanScore]) -> Path | None:
     """Writes the best plan of each task (section 5.1, RFT); None where no plan ever worked."""
     tasks = run.train_tasks()
-    best: list[tuple[str, MetaPlan]] = [(s.task_key, s.plan) for s in best_plans(scores)]
+    chosen = best_plans(scores, run.config.explore.ties)
+    best: list[tuple[str, MetaPlan]] = [(score.task_key, score.plan) for score in chosen]
     if not best:
         run.progress.say("no plan ever earned a reward: there is nothing to select")
         return None

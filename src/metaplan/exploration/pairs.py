@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -13,15 +13,19 @@ from metaplan.core import MetaPlan, PlanParseError, PlanScore, PreferencePair, T
 from metaplan.exploration.belief import SMALLEST_GAP, Evidence, Played, believe
 from metaplan.planners import read_jsonl, wrong_line
 
-__all__ = ["best_plans", "preference_pairs", "read_pairs"]
+__all__ = ["Ties", "best_plans", "preference_pairs", "read_pairs"]
+
+Ties = Literal["one", "all"]
 
 
-def preference_pairs(scores: Iterable[PlanScore]) -> list[PreferencePair]:
+def preference_pairs(scores: Iterable[PlanScore], ties: Ties = "one") -> list[PreferencePair]:
     """Best against worst plan of each task (equation 7).
 
     Tasks whose plans all have the same score are skipped, by value. Among plans that share the
     highest or the lowest score, the one with the smallest key is taken: any is as good, and the
-    choice must not depend on the order of sampling.
+    choice must not depend on the order of sampling. Or all are, as far as each has a partner: where
+    a plan either leads to the goal or does not, most plans of a task share a score, and a single
+    pair leaves out most of what was found.
 
     Where plans were played unequally often, means can't be compared: one success in one episode is
     less than nine in ten. Then plans are compared by what is believed of them
@@ -30,16 +34,19 @@ def preference_pairs(scores: Iterable[PlanScore]) -> list[PreferencePair]:
 
     Args:
         scores: Of complete plans, in any order.
+        ties: Whether ``one`` or ``all`` of the plans with the highest and the lowest score are
+            taken.
 
     Returns:
-        At most one pair a task, sorted by task key.
+        Sorted by task key; with ``one``, at most one pair a task.
     """
     pairs = []
     compared = _compared(list(scores))
     for task_key, plans in compared.tasks:
-        (high, best), (low, worst) = plans[0], min(plans, key=_lowest_first)
+        high, low = plans[0][0], plans[-1][0]
         if high - low > compared.smallest_gap:
-            pairs.append(
+            partners = list(zip(_sharing(high, plans), _sharing(low, plans), strict=False))
+            pairs += [
                 PreferencePair(
                     task_key=task_key,
                     chosen=best.plan,
@@ -47,21 +54,32 @@ def preference_pairs(scores: Iterable[PlanScore]) -> list[PreferencePair]:
                     chosen_score=high,
                     rejected_score=low,
                 )
-            )
+                for best, worst in (partners if ties == "all" else partners[:1])
+            ]
     return pairs
 
 
-def best_plans(scores: Iterable[PlanScore]) -> list[PlanScore]:
+def best_plans(scores: Iterable[PlanScore], ties: Ties = "one") -> list[PlanScore]:
     """The plans of rejection sampling fine-tuning: the best of each task, if it ever worked.
 
     Args:
         scores: Of complete plans, in any order; compared as in `preference_pairs`.
+        ties: Whether ``one`` or ``all`` of the plans with the highest score are taken.
 
     Returns:
-        At most one a task, with a score above 0; ties by plan key; sorted by task key.
+        With a score above 0, sorted by task key and plan key; with ``one``, at most one a task.
     """
-    bests = (plans[0][1] for _, plans in _compared(list(scores)).tasks)
+    bests = [
+        best
+        for _, plans in _compared(list(scores)).tasks
+        for best in _sharing(plans[0][0], plans)[: None if ties == "all" else 1]
+    ]
     return [best for best in bests if best.mean > 0.0]
+
+
+def _sharing(score: float, plans: Sequence[tuple[float, PlanScore]]) -> list[PlanScore]:
+    """The plans with a score, in the order of their keys."""
+    return [plan for own, plan in plans if own == score]
 
 
 def read_pairs(path: Path, tasks: Mapping[str, Task]) -> list[PreferencePair]:
@@ -144,7 +162,3 @@ def _played(score: PlanScore) -> Played:
 
 def _highest_first(plan: tuple[float, PlanScore]) -> tuple[float, str]:
     return -plan[0], plan[1].plan.key
-
-
-def _lowest_first(plan: tuple[float, PlanScore]) -> tuple[float, str]:
-    return plan[0], plan[1].plan.key

@@ -179,6 +179,10 @@ class ExploreConfig(Record):
             tasks.
         step_limit: Most steps of an exploring episode, where the benchmark allows more. A tight one
             tells plans apart that all lead to the goal in the end, and saves time.
+        ties: Of plans that share the highest or the lowest score, ``one`` is taken, for at most one
+            pair a task (equation 7); or ``all`` are: with greedy agents, where a plan either leads
+            to the goal or does not, most plans share a score, and ``all`` makes more of what was
+            explored. Of RFT's best plans likewise.
         pairs: A JSONL file of one's own preference pairs in place of exploration's.
     """
 
@@ -190,6 +194,7 @@ class ExploreConfig(Record):
     temperature: float = Field(default=0.7, ge=0.0, le=2.0)
     agent_temperature: float | None = Field(default=None, ge=0.0, le=2.0)
     step_limit: int | None = Field(default=None, ge=1)
+    ties: Literal["one", "all"] = "one"
     pairs: str | None = None
 
     @property
