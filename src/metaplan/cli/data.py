@@ -11,7 +11,7 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from metaplan.cli.consoles import results
+from metaplan.cli.consoles import messages, results
 from metaplan.cli.envs import installed, missing_package
 from metaplan.core import UserError
 from metaplan.environments import Benchmark, get_benchmark
@@ -60,11 +60,27 @@ def fetch_(
 ) -> None:
     """Download files from their official sources; an interrupted download goes on."""
     known = list(installed())
-    sources = [source for name in names for source in _named(name, known)]
+    named = [source for name in names for source in _named(name, known)]
     public = [source for benchmark in known for source in _sources(benchmark) if source.url]
-    for path in fetch_all(dict.fromkeys(sources or public)):
+    sources = list(dict.fromkeys(named or public))
+    _say_how_much(sources)
+    for path in fetch_all(sources):
         results().print(
             f"{path}: {decimal(path.stat().st_size)}", markup=False, highlight=False, soft_wrap=True
+        )
+
+
+def _say_how_much(sources: Sequence[DataSource]) -> None:
+    """Before the first byte: all files together can be more than one wants."""
+    missing = [source for source in sources if not source.path.exists()]
+    if len(missing) > 1:
+        size = decimal(sum(source.size_bytes or 0 for source in missing))
+        messages().print(
+            f"fetching {len(missing)} files, about {size}, into {data_directory()}; Ctrl-C stops, "
+            f"and 'metaplan data fetch NAME' gets one benchmark's or one file",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
         )
 
 
