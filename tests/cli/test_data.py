@@ -56,7 +56,7 @@ def test_without_network_one_message_says_what_goes_where(metaplan, data):
     answer = metaplan("data", "fetch")
     assert (answer.returncode, answer.stdout) == (2, "")
     assert "Traceback" not in answer.stderr
-    assert re.match(r"fetching \d+ files, about [\d.]+ GB, into ", answer.stderr)
+    assert re.match(r"fetching \d+ files \([\d.]+ MB and \d+ of unknown size\)", answer.stderr)
     assert answer.stderr.count("error:") == 1
     for source in filter(lambda source: source.url, SOURCES):
         assert f"{source.url}\n    -> {data / source.name}" in answer.stderr

@@ -74,10 +74,12 @@ def _say_how_much(sources: Sequence[DataSource]) -> None:
     """Before the first byte: all files together can be more than one wants."""
     missing = [source for source in sources if not source.path.exists()]
     if len(missing) > 1:
-        size = decimal(sum(source.size_bytes or 0 for source in missing))
+        known = [source.size_bytes for source in missing if source.size_bytes is not None]
+        unknown = len(missing) - len(known)
+        size = decimal(sum(known)) + (f" and {unknown} of unknown size" if unknown else "")
         messages().print(
-            f"fetching {len(missing)} files, about {size}, into {data_directory()}; Ctrl-C stops, "
-            f"and 'metaplan data fetch NAME' gets one benchmark's or one file",
+            f"fetching {len(missing)} files ({size}) into {data_directory()}; Ctrl-C stops, and "
+            f"'metaplan data fetch NAME' gets one benchmark's or one file",
             markup=False,
             highlight=False,
             soft_wrap=True,
