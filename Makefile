@@ -9,12 +9,12 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo   all of MPO on household games (about 11 minutes on 2 cores, after installing)"
+	@echo "make demo   all of MPO on household games (about 6½ minutes on 2 cores, after installing)"
 	@echo "make test   all tests and checks"
 	@echo "make docs   the documentation, into site/"
 
 demo: $(VENV)/.installed
-	@echo "Metaplan demo: collect, SFT, explore, DPO, evaluate, report; about 11 minutes on 2 cores."
+	@echo "Metaplan demo: collect, SFT, explore, DPO, evaluate, report; about 6½ minutes on 2 cores."
 	$(BIN)/metaplan demo --out runs/demo
 
 test: check
