@@ -245,6 +245,7 @@ def test_the_end_that_would_repeat_a_step_is_told_where_it_begins():
     assert ends_that_repeat(said) == {" the desk", " the desk lamp"}
     assert ends_that_repeat(f"{said} the") == {" desk", " desk lamp"}
     assert ends_that_repeat(f"{said} the desk") == {" lamp"}
+    assert ends_that_repeat(f"{said} the de") == set()
     assert ends_that_repeat(f"{said} the shelf.\nStep 4: Take the pen.\nStep 5: Go to the") == set()
     assert ends_that_repeat("") == ends_that_repeat("Step 1: ") == set()
 

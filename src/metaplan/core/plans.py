@@ -223,11 +223,13 @@ def ends_that_repeat(beginning: str) -> set[str]:
         beginning: A plan as far as it is written: "Step 1: Go to the desk.\nStep 2: Go to the".
 
     Returns:
-        The missing ends without the punctuation that follows: " desk".
+        The missing ends, without the punctuation that follows, where they begin with a new word:
+        " desk". Of a word that is begun already the rest is not among them: "Go to the de" has to
+        be ended somehow.
     """
     *lines, last = [_STEP_NUMBER.sub("", line) for line in beginning.split("\n")]
     if not last.strip():
         return set()
     row = takewhile(lambda step: _first_word(step) == _first_word(last), reversed(lines))
     rests = (step[len(last) :].rstrip(" .,;") for step in row if step.startswith(last))
-    return {rest for rest in rests if rest}
+    return {rest for rest in rests if rest.startswith(" ")}

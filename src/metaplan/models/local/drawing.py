@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from metaplan.core import ends_that_repeat
-from metaplan.models.local.row import Row
+from metaplan.models.local.row import Row, TokenTexts
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +24,8 @@ class Drawer:
     """
 
     def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
+        self._vocabulary = range(len(tokenizer))
+        self._texts = TokenTexts(tokenizer)
 
     def draw(self, logits: torch.Tensor, wanted: Sequence[tuple[Row, Sequence[int]]]) -> list[int]:
         """Tokens: the likeliest at temperature 0, else by inverting the cumulated probabilities.
@@ -71,24 +72,16 @@ class Drawer:
         return logits
 
     def _that_repeat(self, said: Sequence[int]) -> list[int]:
-        """Tokens that complete a repeated step. Ends of several tokens are let pass.
-
-        Who forbids the last of them leaves a name cut in half.
-        """
+        """Tokens that complete a repeated step; where that takes several, it is let pass."""
         beginning = "".join(self._texts[token] for token in said)
         return [token for end in ends_that_repeat(beginning) for token in self._tokens[end]]
-
-    @cached_property
-    def _texts(self) -> list[str]:
-        """What each token says."""
-        return [self._tokenizer.decode([token]) for token in range(len(self._tokenizer))]
 
     @cached_property
     def _tokens(self) -> defaultdict[str, list[int]]:
         """The tokens that say a word, with whatever punctuation."""
         tokens: defaultdict[str, list[int]] = defaultdict(list)
-        for token, text in enumerate(self._texts):
-            tokens[text.rstrip(" .,;")].append(token)
+        for token in self._vocabulary:
+            tokens[self._texts[token].rstrip(" .,;")].append(token)
         return tokens
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from metaplan.models.contract import Completion, Sampling, Usage, cut_at_stop
 
-__all__ = ["Engine", "Finisher", "Row"]
+__all__ = ["Engine", "Finisher", "Row", "TokenTexts"]
 
 
 @dataclass(eq=False)
@@ -73,6 +73,23 @@ class Engine(Protocol):
         """Forgets all rows and whatever a failed step may have spoilt."""
 
 
+class TokenTexts(dict[int, str]):
+    """What each token says, as far as it was asked for.
+
+    Args:
+        tokenizer: Of the model.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        super().__init__()
+        self._tokenizer = tokenizer
+
+    def __missing__(self, token: int) -> str:
+        text: str = self._tokenizer.decode([token])
+        self[token] = text
+        return text
+
+
 class Finisher:
     """Knows when a row has ended, and answers it.
 
@@ -84,7 +101,7 @@ class Finisher:
     def __init__(self, tokenizer: Any, ends: set[int]) -> None:
         self._tokenizer = tokenizer
         self._ends = ends
-        self._texts: dict[int, str] = {}
+        self._texts = TokenTexts(tokenizer)
 
     def finish(self, row: Row) -> bool:
         """Answers a row that has ended; True when it needs no more tokens."""
@@ -111,10 +128,7 @@ class Finisher:
 
     def _may_stop(self, row: Row) -> bool:
         """Whether the last token may complete a stop string: decoding all of them is dear."""
-        last = row.tokens[-1]
-        if last not in self._texts:
-            self._texts[last] = self._tokenizer.decode([last])
-        text = self._texts[last]
+        text = self._texts[row.tokens[-1]]
         # Parts of a character and spaces may read otherwise among other tokens.
         return any(
             mark[-1] in text or mark[-1].isspace() or "\ufffd" in text
