@@ -96,7 +96,7 @@ def _shown(said: argparse.Namespace) -> str:
     words = ["python benchmarks/claims --out DIR"]
     for name, value in vars(said).items():
         if value and value != _parser().get_default(name) and name not in {"out", "claims"}:
-            values = value if isinstance(value, list) else [Path(value).name]
+            values = value if isinstance(value, list) else [agent_name(Path(value))]
             words.append(f"--{name} {' '.join(map(str, values))}")
     return " ".join(words)
 
