@@ -14,7 +14,7 @@ from metaplan.core.errors import (
     UserError,
 )
 from metaplan.core.keys import digest, episode_key, seed_from
-from metaplan.core.plans import Dialect, MetaPlan, ends_that_repeat
+from metaplan.core.plans import END_MARKS, Dialect, MetaPlan, ends_that_repeat
 from metaplan.core.processes import child_command, how_it_ended, usable_cores
 from metaplan.core.record import Record
 from metaplan.core.records import (
@@ -32,6 +32,7 @@ from metaplan.core.records import (
 from metaplan.core.templates import fill
 
 __all__ = [
+    "END_MARKS",
     "ConfigError",
     "ContextLimitError",
     "DataError",

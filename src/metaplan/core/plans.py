@@ -20,7 +20,10 @@ from metaplan.core.errors import PlanParseError
 from metaplan.core.keys import digest
 from metaplan.core.record import Record
 
-__all__ = ["Dialect", "MetaPlan", "ends_that_repeat"]
+__all__ = ["END_MARKS", "Dialect", "MetaPlan", "ends_that_repeat"]
+
+END_MARKS = " .,;"
+"""What may follow a step's last word."""
 
 
 class Dialect(StrEnum):
@@ -223,7 +226,7 @@ def ends_that_repeat(beginning: str) -> set[str]:
         beginning: A plan as far as it is written: "Step 1: Go to the desk.\nStep 2: Go to the".
 
     Returns:
-        The missing ends, without the punctuation that follows, where they begin with a new word:
+        The missing ends, without the `END_MARKS` that follow, where they begin with a new word:
         " desk". Of a word that is begun already the rest is not among them: "Go to the de" has to
         be ended somehow.
     """
@@ -231,5 +234,5 @@ def ends_that_repeat(beginning: str) -> set[str]:
     if not last.strip():
         return set()
     row = takewhile(lambda step: _first_word(step) == _first_word(last), reversed(lines))
-    rests = (step[len(last) :].rstrip(" .,;") for step in row if step.startswith(last))
+    rests = (step[len(last) :].rstrip(END_MARKS) for step in row if step.startswith(last))
     return {rest for rest in rests if rest.startswith(" ")}

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 
 from metaplan.core import MetaPlan, PlanParseError, PlanScore, PreferencePair, Task
 from metaplan.exploration.belief import SMALLEST_GAP, Evidence, Played, believe
 from metaplan.planners import read_jsonl, wrong_line
+from metaplan.recipes.config import Ties
 
-__all__ = ["Ties", "best_plans", "preference_pairs", "read_pairs"]
-
-Ties = Literal["one", "all"]
+__all__ = ["best_plans", "preference_pairs", "read_pairs"]
 
 
 def preference_pairs(scores: Iterable[PlanScore], ties: Ties = "one") -> list[PreferencePair]:
@@ -45,7 +44,7 @@ def preference_pairs(scores: Iterable[PlanScore], ties: Ties = "one") -> list[Pr
     for task_key, plans in compared.tasks:
         high, low = plans[0][0], plans[-1][0]
         if high - low > compared.smallest_gap:
-            partners = list(zip(_sharing(high, plans), _sharing(low, plans), strict=False))
+            best_of_all, worst_of_all = (_sharing(q, plans, ties) for q in (high, low))
             pairs += [
                 PreferencePair(
                     task_key=task_key,
@@ -54,7 +53,7 @@ def preference_pairs(scores: Iterable[PlanScore], ties: Ties = "one") -> list[Pr
                     chosen_score=high,
                     rejected_score=low,
                 )
-                for best, worst in (partners if ties == "all" else partners[:1])
+                for best, worst in zip(best_of_all, worst_of_all, strict=False)
             ]
     return pairs
 
@@ -72,14 +71,15 @@ def best_plans(scores: Iterable[PlanScore], ties: Ties = "one") -> list[PlanScor
     bests = [
         best
         for _, plans in _compared(list(scores)).tasks
-        for best in _sharing(plans[0][0], plans)[: None if ties == "all" else 1]
+        for best in _sharing(plans[0][0], plans, ties)
     ]
     return [best for best in bests if best.mean > 0.0]
 
 
-def _sharing(score: float, plans: Sequence[tuple[float, PlanScore]]) -> list[PlanScore]:
-    """The plans with a score, in the order of their keys."""
-    return [plan for own, plan in plans if own == score]
+def _sharing(score: float, plans: Sequence[tuple[float, PlanScore]], ties: Ties) -> list[PlanScore]:
+    """The plans with a score, in the order of their keys; or the first of them."""
+    sharing = [plan for own, plan in plans if own == score]
+    return sharing if ties == "all" else sharing[:1]
 
 
 def read_pairs(path: Path, tasks: Mapping[str, Task]) -> list[PreferencePair]:

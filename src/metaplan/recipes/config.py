@@ -38,9 +38,11 @@ __all__ = [
     "RuntimeConfig",
     "TaskSetConfig",
     "TasksConfig",
+    "Ties",
     "changed_fields",
 ]
 
+Ties = Literal["one", "all"]
 Method = Literal["none", "sft", "prompted", "rft", "mpo"]
 _TRAINED = {"sft", "rft", "mpo"}
 
@@ -194,7 +196,7 @@ class ExploreConfig(Record):
     temperature: float = Field(default=0.7, ge=0.0, le=2.0)
     agent_temperature: float | None = Field(default=None, ge=0.0, le=2.0)
     step_limit: int | None = Field(default=None, ge=1)
-    ties: Literal["one", "all"] = "one"
+    ties: Ties = "one"
     pairs: str | None = None
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from metaplan.core import ends_that_repeat
+from metaplan.core import END_MARKS, ends_that_repeat
 from metaplan.models.local.row import Row, TokenTexts
 
 if TYPE_CHECKING:
@@ -74,14 +74,14 @@ class Drawer:
     def _that_repeat(self, said: Sequence[int]) -> list[int]:
         """Tokens that complete a repeated step; where that takes several, it is let pass."""
         beginning = "".join(self._texts[token] for token in said)
-        return [token for end in ends_that_repeat(beginning) for token in self._tokens[end]]
+        return [token for end in ends_that_repeat(beginning) for token in self._tokens.get(end, ())]
 
     @cached_property
-    def _tokens(self) -> defaultdict[str, list[int]]:
-        """The tokens that say a word, with whatever punctuation."""
+    def _tokens(self) -> dict[str, list[int]]:
+        """The tokens that say a word, with whatever marks after it."""
         tokens: defaultdict[str, list[int]] = defaultdict(list)
         for token in self._vocabulary:
-            tokens[self._texts[token].rstrip(" .,;")].append(token)
+            tokens[self._texts[token].rstrip(END_MARKS)].append(token)
         return tokens
 
 
