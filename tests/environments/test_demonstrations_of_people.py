@@ -79,7 +79,7 @@ def told(trajectory: ExpertTrajectory) -> list[tuple[str, str]]:
 
 
 def test_for_a_second_thing_people_look_where_the_plan_says_that_it_is() -> None:
-    searched_twice = 0
+    first_then_second = 0
     for one in TWO_OF_A_KIND:
         wanted = _wanted(one)
         plan = MetaPlan(
@@ -89,36 +89,10 @@ def test_for_a_second_thing_people_look_where_the_plan_says_that_it_is() -> None
             )
         )
         said = [named for named, _ in told(demonstrate(one, 0, plan))]
-        assert said in (["drawer"], ["drawer", "shelf"])
-        searched_twice += len(said) == 2
-    assert searched_twice >= 5
-
-
-def test_people_pass_over_places_of_the_plan_that_there_are_not_and_say_so() -> None:
-    """Of places that the plan names, those that are in the room are visited, in its order."""
-    passed, visited, slips = 0, 0, 0
-    for one in TASKS:
-        wanted = _wanted(one)
-        named = ("toiletpaperhanger", "safe", "shelf", "fridge")
-        walk = [f"Go to the {kind}." for kind in named]
-        plan = MetaPlan(steps=(*walk, f"Take the {wanted} from the fridge."))
-        trajectory = demonstrate(one, 0, plan)
-        assert told(trajectory)[0][0] == ", ".join(named)
-        there = [kind for kind in named if f" {kind} 1" in trajectory.task.instruction]
-        searched = [s for s in trajectory.steps if ". I look at " in s.thought and not s.mistake]
-        kinds = [step.action.split()[2] for step in searched]
-        seen = [kind for kind in dict.fromkeys(kinds) if kind in named]
-        assert seen == [kind for kind in there if kind in seen]
-        visited += len(seen)
-        for step in searched:
-            missing = re.findall(r"(\w+), but there is none", step.thought)
-            goal = trajectory.task.instruction.rpartition("Your task is to:")[2]
-            assert not {kind for kind in missing if kind not in goal} & set(there)
-            passed += len(missing)
-        slipped = [s.action.split()[2] for s in trajectory.steps if s.mistake]
-        slips += sum(kind in named and kind not in there for kind in slipped)
-    assert min(passed, visited) >= 10
-    assert slips >= 1  # to such a place, by mistake
+        assert "shelf" not in said[0]
+        assert all("drawer" not in named for named in said[1:])
+        first_then_second += said == ["drawer", "shelf"]
+    assert first_then_second >= 5
 
 
 def test_for_a_second_thing_people_go_on_where_they_were_if_the_plan_says_nothing_of_it() -> None:
@@ -140,11 +114,11 @@ def test_what_people_see_and_will_need_they_say_and_go_back_to() -> None:
             said = " ".join(thoughts)
             for kind, note in {
                 "lamp": r"here is (\w+ \d+) at (\w+ \d+)\. I find",
-                "second": r"here is \w+ \d+, and (\w+ \d+).*? come back to (\w+ \d+)",
+                "second": r"come back to (\w+ \d+) for (\w+ \d+)",
             }.items():
                 if found := re.search(note, said):
                     noted[kind] += 1
-                    thing, place = found.groups()
+                    thing, place = found.groups() if kind == "lamp" else found.groups()[::-1]
                     assert any(
                         thought.endswith(f"and I saw {thing}. I go back to {place}.")
                         or (f"and here is {thing}. I turn it on" in thought)
@@ -164,16 +138,19 @@ def test_every_step_has_a_thought_and_a_decision_is_preceded_by_what_is_sought()
 
 
 def test_people_slip_where_nothing_new_is_to_be_seen_and_go_on_elsewhere() -> None:
-    slips = 0
+    """They go where they are, or to a place that there is not."""
+    slips, missing = 0, 0
     for one in TASKS:
         visited: set[str] = set()
         for step, following in pairwise(demonstrate(one, 0).steps):
             if step.mistake:
                 slips += 1
+                missing += step.action not in visited
                 assert step.observation == "Nothing happens." or step.action in visited
                 assert following.action != step.action
             visited.add(step.action)
-    assert slips >= 5
+    assert slips - missing >= 5
+    assert missing >= 5
     assert not any(step.mistake for one in TASKS for step in household.expert(one).steps)
 
 

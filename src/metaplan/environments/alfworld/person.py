@@ -10,13 +10,11 @@ says.
 
 Before each search they say in what order they will look. So a small model that learns from these
 thoughts need not tell from the whole conversation where it has not been: what comes next stands in
-the list. The plan's kinds of place are said as they stand in the plan; of one that there is not
-they say so when its turn comes, so that to copy and to see what is there are two decisions, not
-one. For a second thing they go on where they were, but for what the plan says of it. What they see
-and will need later, they say.
+the list. For a second thing they go on where they were, but for what the plan says of it. What they
+see and will need later, they say.
 
-People slip now and then while they search: they go where they are, or to a place of the plan that
-there is not. An agent that learned from right actions alone would not know what to do after its own
+People slip now and then while they search: they go where they are, or to a kind of place that is
+not there. An agent that learned from right actions alone would not know what to do after its own
 slips (DART, Laskey et al., 2017).
 """
 
@@ -130,13 +128,13 @@ class _Person:
         self._knows = person is None or person < 0
         # In the room's own order: the next place of a kind is what it names next.
         self._places = list(read_names(first.split("Your task is to:", maxsplit=1)[0]))
-        kinds = _kinds_of_place() | {type_of(place) for place in self._places}
+        kinds = {type_of(place) for place in self._places}
         self._slips = self._chance("slips")
         self._hints: tuple[Hint, ...] = read_hints(plan, kinds) if plan else ()
         self._seen: dict[str, tuple[str, ...]] = {}
         self._at = ""
         self._intention = ""
-        self._order: list[str] = []  # The kinds of place of the last search, as they were told.
+        self._order: list[str] = []  # Of the last search, as it was told.
         self._lamp = ""  # The type that will be needed, until one was seen.
         self.steps: list[ExpertStep] = []
         self.success = False
@@ -148,8 +146,7 @@ class _Person:
         for nth in range(wish.count):
             goal = self._one_of(wish.place_type) if wish.place_type else ""
             # What lies at its goal already is of no use, unless it is to be treated first.
-            besides = "" if wish.verb else wish.place_type or ""
-            thing = self._find(wish.object_type, nth, besides)
+            thing = self._find(wish.object_type, nth, besides="" if wish.verb else goal)
             self._take(thing, last=nth + 1 == wish.count)
             if wish.verb:
                 self._treat(thing, wish.verb)
@@ -161,8 +158,8 @@ class _Person:
 
     def _take(self, thing: str, *, last: bool) -> None:
         rest = tuple(other for other in self._seen[self._at] if other != thing)
-        alike = [other for other in rest if type_of(other) == type_of(thing)]
-        thought = thoughts.takes(thing, [] if last else alike, self._at, self._lamp)
+        alike = next((other for other in rest if type_of(other) == type_of(thing)), "")
+        thought = thoughts.takes(thing, "" if last else alike, self._at, self._lamp)
         self._do(f"take {thing} from {self._at}", thought)
         self._seen[self._at] = rest
         self._lamp = ""  # From now on it is sought itself.
@@ -184,7 +181,7 @@ class _Person:
         Args:
             object_type: What to look for.
             nth: How many of the type were sought before.
-            besides: A kind of place where it does not count.
+            besides: A place where it does not count.
 
         Raises:
             _Over: There is none to be found.
@@ -193,35 +190,17 @@ class _Person:
             self._go(place, thoughts.goes_back(thing, place))
             return thing
         hinted = self._hinted(object_type, nth)
-        self._order = self._in_order(object_type, besides, hinted)
-        self._intention += thoughts.in_this_order(self._order, hinted)
-        missing: list[str] = []  # Kinds that come next, but for which there is no place to look at.
-        begun = False
-        for type_ in self._order:
-            places = [place for place in self._unseen(besides) if type_of(place) == type_]
-            for place in places:
-                if begun and self._slips_here():
-                    self._do(f"go to {self._at}", self._looks(object_type, self._at), mistake=True)
-                self._go(place, self._looks(object_type, place, missing))
-                begun, missing = True, []
-                if found := self._here(object_type):
-                    return found[0]
-            if not places:
-                missing = self._missed(object_type, type_, missing)
+        places = self._order = self._in_order(object_type, besides, first=hinted)
+        self._intention += thoughts.in_this_order([type_of(place) for place in places], hinted)
+        for place in places:
+            if place != places[0] and self._slips_here():
+                wrong = self._wrong_place(place)
+                self._do(f"go to {wrong}", self._looks(object_type, wrong), mistake=True)
+            self._go(place, self._looks(object_type, place))
+            found = self._here(object_type)
+            if found:
+                return found[0]
         raise _Over(object_type)
-
-    def _missed(self, object_type: str, type_: str, missing: list[str]) -> list[str]:
-        """Goes on from a kind of place that the plan names in vain: by mistake even to it.
-
-        Returns:
-            The kinds that the next thought has to pass over.
-        """
-        is_there = any(type_of(place) == type_ for place in self._places)
-        if is_there or not self._slips_here():
-            return [*missing, type_]
-        thought = self._looks(object_type, f"{type_} 1", missing)
-        self._do(f"go to {type_} 1", thought, mistake=True)
-        return []
 
     def _here(self, object_type: str) -> list[str]:
         """The things of a type that are where the person is."""
@@ -233,20 +212,28 @@ class _Person:
         slips = not self._is_expert and self._slips.random() < _SLIPS
         return slips and not self._here(self._lamp)
 
-    def _looks(self, object_type: str, place: str, missing: Sequence[str] = ()) -> str:
+    def _looks(self, object_type: str, place: str) -> str:
         """The thought of a step of a search, which notes a lamp that will be needed."""
         lamp = self._here(self._lamp)
-        seen = f"{lamp[0]} at {self._at}" if lamp else ""
-        thought = thoughts.looks(object_type, place, missing, self._lamp, seen)
+        thought = thoughts.looks(
+            object_type, place, self._lamp, seen=f"{lamp[0]} at {self._at}" if lamp else ""
+        )
         if lamp:
             self._lamp = ""
         return thought
+
+    def _wrong_place(self, instead_of: str) -> str:
+        """Where someone goes by mistake: nowhere else, or to a place that there is not."""
+        chance = self._chance("wrong", instead_of)
+        types = {type_.lower() for room in read_world().rooms.values() for type_ in room.furniture}
+        missing = sorted(types - {type_of(place) for place in self._places})
+        return chance.choice([self._at, f"{chance.choice(missing)} 1"])
 
     def _remembered(self, object_type: str, besides: str) -> Iterator[tuple[str, str]]:
         """Where the person saw such objects, where they are now first."""
         for place in sorted(self._seen, key=lambda place: place != self._at):
             for thing in self._seen[place]:
-                if type_of(thing) == object_type and type_of(place) != besides:
+                if type_of(thing) == object_type and place != besides:
                     yield place, thing
 
     def _hinted(self, object_type: str, nth: int) -> tuple[str, ...]:
@@ -254,18 +241,14 @@ class _Person:
         named = [hint.places for hint in self._hints if object_type in hint.words]
         return named[nth] if nth < len(named) else ()
 
-    def _unseen(self, besides: str) -> list[str]:
-        left = (place for place in self._places if place not in self._seen)
-        return [place for place in left if type_of(place) != besides]
+    def _in_order(self, object_type: str, besides: str, *, first: Sequence[str]) -> list[str]:
+        """Places not seen yet, in the order in which this person looks there.
 
-    def _in_order(self, object_type: str, besides: str, hinted: Sequence[str]) -> list[str]:
-        """The kinds of place in the order in which this person looks there.
-
-        Those that the plan names, as it names them. Then who knows goes by the chance per step
-        spent there; who does not goes by a hunch or two and through the room as it was told, and on
-        from there in later searches.
+        Kinds named first. Then who knows goes by the chance per step spent there; who does not goes
+        by a hunch or two and through the room as it was told, and on from there in later searches.
         """
-        places = self._unseen(besides)
+        known = self._places if self._knows else self._order or self._places
+        places = [place for place in known if place not in self._seen and place != besides]
         if self._knows:
             shares = self._shares(object_type)
 
@@ -275,12 +258,10 @@ class _Person:
                 return shares[type_] / pieces / (1 + (type_ in _OPENABLE))
 
             places.sort(key=worth, reverse=True)
-        kinds = list(dict.fromkeys(type_of(place) for place in places))
-        if self._order and not self._knows:
-            kinds.sort(key=self._order.index)
-        elif not hinted and not self._knows:
-            kinds = list(dict.fromkeys((*self._hunches(object_type, kinds), *kinds)))
-        return list(dict.fromkeys((*hinted, *kinds)))
+        elif not first and not self._order:
+            first = self._hunches(object_type)
+        rank = {type_: at for at, type_ in enumerate(first)}
+        return sorted(places, key=lambda place: rank.get(type_of(place), len(rank)))
 
     def _shares(self, object_type: str) -> dict[str, float]:
         """How usual each type of place in this room is for an object, in this person's opinion."""
@@ -293,10 +274,11 @@ class _Person:
             for type_ in types
         }
 
-    def _hunches(self, object_type: str, kinds: Sequence[str]) -> Sequence[str]:
+    def _hunches(self, object_type: str) -> Sequence[str]:
         """A few kinds of place where someone who does not know looks first, for no reason."""
         chance = self._chance(object_type)
-        return chance.sample(kinds, min(len(kinds), chance.choice(_HUNCHES)))
+        kinds = list(dict.fromkeys(type_of(place) for place in self._places))
+        return chance.sample(kinds, chance.choice(_HUNCHES))
 
     def _chance(self, *what: str) -> Random:
         return Random(seed_from(self._seed, *what))  # noqa: S311 (a person, not a secret)
@@ -351,13 +333,6 @@ def _rooms_with(place_types: Collection[str]) -> tuple[str, ...]:
 
     fits = {name: fit(room) for name, room in read_world().rooms.items()}
     return tuple(name for name in fits if fits[name] == max(fits.values()))
-
-
-@cache
-def _kinds_of_place() -> frozenset[str]:
-    """In any room."""
-    rooms = read_world().rooms.values()
-    return frozenset(type_.lower() for room in rooms for type_ in room.furniture)
 
 
 @cache

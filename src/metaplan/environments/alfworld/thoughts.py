@@ -43,8 +43,9 @@ def intention(wish: Wish) -> str:
     return f"I need to find {what}{treat} and put {it} {_where(wish.place_type or '')}. "
 
 
-def in_this_order(kinds: Sequence[str], hinted: Collection[str]) -> str:
+def in_this_order(types: Sequence[str], hinted: Collection[str]) -> str:
     """What is said before a search: the kinds of place, those that the plan names apart."""
+    kinds = list(dict.fromkeys(types))
     said = ", ".join(kind for kind in kinds if kind in hinted)
     rest = ", ".join(kind for kind in kinds if kind not in hinted)
     if not said:
@@ -52,20 +53,18 @@ def in_this_order(kinds: Sequence[str], hinted: Collection[str]) -> str:
     return f"The plan says: {said}. Then I look in this order: {rest}. "
 
 
-def looks(object_type: str, place: str, missing: Sequence[str], lamp_type: str, seen: str) -> str:
+def looks(object_type: str, place: str, lamp_type: str, *, seen: str) -> str:
     """A step of a search.
 
     Args:
         object_type: What is sought.
         place: Where to look next.
-        missing: The kinds of place that would have come before, but are not to be had.
         lamp_type: What will be needed then and was not seen before, if anything.
-        seen: Which one of that is here, and where this is (``desklamp 1 at desk 2``), if any.
+        seen: Which one of that is here, and where this is: ``desklamp 1 at desk 2``.
     """
-    here = f"here is {seen}. I find the {object_type} first" if seen else "none is here"
-    passed = "".join(f"One may be {_where(type_)}, but there is none. " for type_ in missing)
     why = f"One may be {_where(type_of(place))}"
-    return f"{_need(object_type, lamp_type)}, and {here}. {passed}{why}. I look at {place}."
+    here = f"here is {seen}. I find the {object_type} first" if seen else "none is here"
+    return f"{_need(object_type, lamp_type)}, and {here}. {why}. I look at {place}."
 
 
 def opens(place: str) -> str:
@@ -73,18 +72,17 @@ def opens(place: str) -> str:
     return f"The {type_of(place)} is closed. I open it."
 
 
-def takes(thing: str, alike: Sequence[str], place: str, lamp_type: str) -> str:
+def takes(thing: str, alike: str, place: str, lamp_type: str) -> str:
     """Taking a thing where it is.
 
     Args:
         thing: Which one.
-        alike: Others here of which one will be needed too, if any.
+        alike: Another one here that will be needed too, if any.
         place: Where they are.
         lamp_type: What will be needed then and was not seen, if anything.
     """
-    here = ", and ".join((thing, *alike))
-    later = f", and come back to {place}" if alike else ""
-    return f"{_need(type_of(thing), lamp_type)}, and here is {here}. I take it{later}."
+    later = f", and come back to {place} for {alike}" if alike else ""
+    return f"{_need(type_of(thing), lamp_type)}, and here is {thing}. I take it{later}."
 
 
 def goes_back(thing: str, place: str) -> str:
