@@ -64,23 +64,9 @@ def _wanted(one: Task) -> str:
     return next(match[1] for match in taken if match)
 
 
-TWO_OF_A_KIND = [task("train", index) for index in range(5, 240, 6)]
-
-
-def told(trajectory: ExpertTrajectory) -> list[tuple[str, str]]:
-    """What people said before each search: kinds of place that the plan names, and the others."""
-    orders = (
-        re.search(
-            r"(?:The plan says: ([^.]+)\. Then )?I look in this order: ([^.]*)\.", step.thought
-        )
-        for step in trajectory.steps
-    )
-    return [(said[1] or "", said[2]) for said in orders if said]
-
-
-def test_for_a_second_thing_people_look_where_the_plan_says_that_it_is() -> None:
-    first_then_second = 0
-    for one in TWO_OF_A_KIND:
+def test_for_a_second_thing_people_go_on_through_all_places_that_the_plan_names() -> None:
+    went_on = 0
+    for one in (task("train", index) for index in range(5, 120, 6)):  # two of a kind
         wanted = _wanted(one)
         plan = MetaPlan(
             steps=(
@@ -88,43 +74,19 @@ def test_for_a_second_thing_people_look_where_the_plan_says_that_it_is() -> None
                 *("Go to the shelf.", f"Take the second {wanted} from the shelf."),
             )
         )
-        said = [named for named, _ in told(demonstrate(one, 0, plan))]
-        assert "shelf" not in said[0]
-        assert all("drawer" not in named for named in said[1:])
-        first_then_second += said == ["drawer", "shelf"]
-    assert first_then_second >= 5
-
-
-def test_for_a_second_thing_people_go_on_where_they_were_if_the_plan_says_nothing_of_it() -> None:
-    went_on = 0
-    for one in TWO_OF_A_KIND:
-        lists = [rest.split(", ") for _, rest in told(demonstrate(one, 0))]
-        for before, after in pairwise(lists):
+        trajectory = demonstrate(one, 0, plan)
+        orders = [step.thought for step in trajectory.steps if "in this order:" in step.thought]
+        assert len(orders) == 1  # told once, for both
+        named = re.search(r"The plan says: ([^.]+)\.", orders[0])
+        if not named or named[1] != "drawer, shelf":
+            continue  # one of them is the goal, or not in the room
+        visits = list(dict.fromkeys(a[6:] for a in actions(trajectory) if a.startswith("go to ")))
+        taken = [index for index, action in enumerate(actions(trajectory)) if "take" in action]
+        if len(taken) == 2 and taken[1] - taken[0] > 3:
             went_on += 1
-            assert after == before[len(before) - len(after) :]
-    assert went_on >= 10
-
-
-def test_what_people_see_and_will_need_they_say_and_go_back_to() -> None:
-    """A lamp while they look for the object, and the second of two that lie together."""
-    noted = {"lamp": 0, "second": 0}
-    for one in (*(task("train", index) for index in range(1, 240, 6)), *TWO_OF_A_KIND):
-        for person in range(2):
-            thoughts = [step.thought for step in demonstrate(one, person).steps]
-            said = " ".join(thoughts)
-            for kind, note in {
-                "lamp": r"here is (\w+ \d+) at (\w+ \d+)\. I find",
-                "second": r"come back to (\w+ \d+) for (\w+ \d+)",
-            }.items():
-                if found := re.search(note, said):
-                    noted[kind] += 1
-                    thing, place = found.groups() if kind == "lamp" else found.groups()[::-1]
-                    assert any(
-                        thought.endswith(f"and I saw {thing}. I go back to {place}.")
-                        or (f"and here is {thing}. I turn it on" in thought)
-                        for thought in thoughts
-                    )
-    assert min(noted.values()) >= 5
+            kinds = [place.split()[0] for place in visits]
+            assert kinds[0] == "drawer"
+    assert went_on >= 5
 
 
 def test_every_step_has_a_thought_and_a_decision_is_preceded_by_what_is_sought() -> None:
@@ -132,25 +94,20 @@ def test_every_step_has_a_thought_and_a_decision_is_preceded_by_what_is_sought()
         for step in demonstrate(one, 0).steps:
             assert step.thought
             if step.action.startswith("take"):
-                found = re.search(r"I need an? (\w+)(?: and an? \w+)?, and here is", step.thought)
-                assert found
-                assert f"and here is {found[1]} " in step.thought
+                assert re.search(r"I need an? (\w+), and here is \1 \d+\.", step.thought)
 
 
 def test_people_slip_where_nothing_new_is_to_be_seen_and_go_on_elsewhere() -> None:
-    """They go where they are, or to a place that there is not."""
-    slips, missing = 0, 0
+    slips = 0
     for one in TASKS:
         visited: set[str] = set()
         for step, following in pairwise(demonstrate(one, 0).steps):
             if step.mistake:
                 slips += 1
-                missing += step.action not in visited
                 assert step.observation == "Nothing happens." or step.action in visited
                 assert following.action != step.action
             visited.add(step.action)
-    assert slips - missing >= 5
-    assert missing >= 5
+    assert slips >= 5
     assert not any(step.mistake for one in TASKS for step in household.expert(one).steps)
 
 

@@ -11,7 +11,6 @@ from metaplan.evaluation import ResultRow, Results
 from metaplan.evaluation.records import ALL
 from metaplan.planners import read_jsonl
 from metaplan.recipes import dump_config
-from metaplan.recipes.tuning import AgentTuningConfig
 from metaplan.reports.markdown import escape, table
 from metaplan.reports.wording import duration, interval, metric_label, value
 from metaplan.runs import Run, write_text
@@ -121,16 +120,11 @@ def _cell(row: ResultRow | None) -> str:
     return f"{value(row.metric, row.mean)} {interval(row)}" if row else ""
 
 
-def _people(tuning: AgentTuningConfig) -> str:
-    others = ", ".join(f"{type_}: {count}" for type_, count in tuning.people_of.items())
-    return f"{tuning.people}" + (f" ({others})" if others else "")
-
-
 def _data(run: Run) -> str:
     facts = dict(_stage(run, "demonstrate"))
     lines = [
         f"Task set `{run.config.tasks.train.task_set}` of {run.benchmark.name}, "
-        f"{len(run.train_tasks())} tasks, people who demonstrated each: {_people(run.tuning)}. "
+        f"{len(run.train_tasks())} tasks, {run.tuning.people} demonstration(s) of each. "
         "Solved ones were trained on:",
         "",
         *(f"- {key.replace('_', ' ')}: {value}" for key, value in facts.items()),

@@ -8,24 +8,22 @@ they take from it one thing: for each object that they search, the kinds of plac
 names come first, in the plan's order. Everything else they do as the task says, whatever the plan
 says.
 
-Before each search they say in what order they will look. So a small model that learns from these
-thoughts need not tell from the whole conversation where it has not been: what comes next stands in
-the list. For a second thing they go on where they were, but for what the plan says of it. What they
-see and will need later, they say.
+Before they search for a kind of thing they say in what order they will look. So a small model that
+learns from these thoughts need not tell from the whole conversation where it has not been: what
+comes next stands in the list. For a second thing of the kind they go on where they were.
 
-People slip now and then while they search: they go where they are, or to a kind of place that is
-not there. An agent that learned from right actions alone would not know what to do after its own
-slips (DART, Laskey et al., 2017).
+People slip now and then while they search: they go where they are. An agent that learned from right
+actions alone would not know what to do after its own slips (DART, Laskey et al., 2017).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache
+from itertools import chain
 from random import Random
 
 from metaplan.core import ExpertStep, ExpertTrajectory, MetaPlan, Task, seed_from
-from metaplan.environments.alfworld import thoughts
 from metaplan.environments.alfworld.catalogue import OPENABLE, Room, merged_rooms, read_world
 from metaplan.environments.alfworld.hints import Hint, read_hints
 from metaplan.environments.alfworld.reading import (
@@ -52,6 +50,8 @@ _SLIPS = 0.12  # Of the searching steps of people, not of the expert.
 _UNHEARD_OF = 0.5  # Percent: how likely a place is that the priors don't name.
 
 _OPENABLE = {type_.lower() for type_ in OPENABLE}
+_INSIDE = _OPENABLE | {"sinkbasin", "bathtubbasin", "garbagecan", "laundryhamper"}
+_STATIONS: dict[Verb, str] = {"clean": "sinkbasin", "heat": "microwave", "cool": "fridge"}
 
 
 class _Over(Exception):
@@ -134,100 +134,77 @@ class _Person:
         self._seen: dict[str, tuple[str, ...]] = {}
         self._at = ""
         self._intention = ""
-        self._order: list[str] = []  # Of the last search, as it was told.
-        self._lamp = ""  # The type that will be needed, until one was seen.
+        self._told: set[str] = set()  # For which types of object the order of search was told.
         self.steps: list[ExpertStep] = []
         self.success = False
 
     def fulfil(self, wish: Wish) -> None:
         """Does the whole task."""
-        self._intention = thoughts.intention(wish)
-        self._lamp = wish.lamp_type or ""
-        for nth in range(wish.count):
+        self._intention = _intention(wish)
+        for _ in range(wish.count):
             goal = self._one_of(wish.place_type) if wish.place_type else ""
             # What lies at its goal already is of no use, unless it is to be treated first.
-            thing = self._find(wish.object_type, nth, besides="" if wish.verb else goal)
-            self._take(thing, last=nth + 1 == wish.count)
+            thing = self._find(wish.object_type, besides="" if wish.verb else goal)
+            self._take(thing)
             if wish.verb:
                 self._treat(thing, wish.verb)
             if wish.lamp_type:
                 lamp = self._find(wish.lamp_type)
-                self._do(f"use {lamp}", thoughts.turns_on(lamp))
+                thought = f"{_need(type_of(lamp))}, and here is {lamp}. I turn it on."
+                self._do(f"use {lamp}", thought)
             else:
                 self._bring(thing, goal)
 
-    def _take(self, thing: str, *, last: bool) -> None:
-        rest = tuple(other for other in self._seen[self._at] if other != thing)
-        alike = next((other for other in rest if type_of(other) == type_of(thing)), "")
-        thought = thoughts.takes(thing, "" if last else alike, self._at, self._lamp)
+    def _take(self, thing: str) -> None:
+        thought = f"{_need(type_of(thing))}, and here is {thing}. I take it."
         self._do(f"take {thing} from {self._at}", thought)
-        self._seen[self._at] = rest
-        self._lamp = ""  # From now on it is sought itself.
+        rest = (other for other in self._seen[self._at] if other != thing)
+        self._seen[self._at] = tuple(rest)
 
     def _treat(self, thing: str, verb: Verb) -> None:
-        station = self._one_of(thoughts.STATIONS[verb])
+        station = self._one_of(_STATIONS[verb])
         if self._at != station:
-            self._do(f"go to {station}", thoughts.brings(thing, station, verb))
+            thought = (
+                f"I have the {type_of(thing)}. Now I go to the {type_of(station)} to {verb} it."
+            )
+            self._do(f"go to {station}", thought)
             self._at = station
-        self._do(f"{verb} {thing} with {station}", thoughts.treats(thing, station, verb))
+        thought = f"I am at the {type_of(station)}. I {verb} the {type_of(thing)} with it."
+        self._do(f"{verb} {thing} with {station}", thought)
 
     def _bring(self, thing: str, goal: str) -> None:
-        self._go(goal, thoughts.brings(thing, goal))
-        self._do(f"put {thing} in/on {goal}", thoughts.puts(thing, goal))
+        self._go(goal, f"I have the {type_of(thing)}. Now I go to the {type_of(goal)}.")
+        thought = f"I am at the {type_of(goal)}. I put the {type_of(thing)} there."
+        self._do(f"put {thing} in/on {goal}", thought)
 
-    def _find(self, object_type: str, nth: int = 0, besides: str = "") -> str:
+    def _find(self, object_type: str, besides: str = "") -> str:
         """Goes to where an object of a type is, and says which.
 
         Args:
             object_type: What to look for.
-            nth: How many of the type were sought before.
             besides: A place where it does not count.
 
         Raises:
             _Over: There is none to be found.
         """
         for place, thing in self._remembered(object_type, besides):
-            self._go(place, thoughts.goes_back(thing, place))
+            sight = f"and I saw one {_where(type_of(place))}. I go back to {place}."
+            self._go(place, f"{_need(object_type)}, {sight}")
             return thing
-        hinted = self._hinted(object_type, nth)
-        places = self._order = self._in_order(object_type, besides, first=hinted)
-        self._intention += thoughts.in_this_order([type_of(place) for place in places], hinted)
+        hinted = self._hinted(object_type)
+        places = self._in_order(object_type, besides, first=hinted)
+        if object_type not in self._told:
+            self._told.add(object_type)
+            self._intention += _in_this_order([type_of(place) for place in places], hinted)
         for place in places:
-            if place != places[0] and self._slips_here():
-                wrong = self._wrong_place(place)
-                self._do(f"go to {wrong}", self._looks(object_type, wrong), mistake=True)
-            self._go(place, self._looks(object_type, place))
-            found = self._here(object_type)
+            slips = not self._is_expert and self._slips.random() < _SLIPS
+            if slips and place != places[0]:
+                self._do(f"go to {self._at}", _looks(object_type, self._at), mistake=True)
+            self._go(place, _looks(object_type, place))
+            found = [thing for thing in self._seen.get(place, ()) if type_of(thing) == object_type]
             if found:
                 return found[0]
         raise _Over(object_type)
-
-    def _here(self, object_type: str) -> list[str]:
-        """The things of a type that are where the person is."""
-        things = self._seen.get(self._at, ())
-        return [thing for thing in things if type_of(thing) == object_type]
-
-    def _slips_here(self) -> bool:
-        """Whether the next step of a search is a mistake; not where there is something to note."""
-        slips = not self._is_expert and self._slips.random() < _SLIPS
-        return slips and not self._here(self._lamp)
-
-    def _looks(self, object_type: str, place: str) -> str:
-        """The thought of a step of a search, which notes a lamp that will be needed."""
-        lamp = self._here(self._lamp)
-        thought = thoughts.looks(
-            object_type, place, self._lamp, seen=f"{lamp[0]} at {self._at}" if lamp else ""
-        )
-        if lamp:
-            self._lamp = ""
-        return thought
-
-    def _wrong_place(self, instead_of: str) -> str:
-        """Where someone goes by mistake: nowhere else, or to a place that there is not."""
-        chance = self._chance("wrong", instead_of)
-        types = {type_.lower() for room in read_world().rooms.values() for type_ in room.furniture}
-        missing = sorted(types - {type_of(place) for place in self._places})
-        return chance.choice([self._at, f"{chance.choice(missing)} 1"])
 
     def _remembered(self, object_type: str, besides: str) -> Iterator[tuple[str, str]]:
         """Where the person saw such objects, where they are now first."""
@@ -236,19 +213,22 @@ class _Person:
                 if type_of(thing) == object_type and place != besides:
                     yield place, thing
 
-    def _hinted(self, object_type: str, nth: int) -> tuple[str, ...]:
-        """The kinds of place that the plan names for the nth thing of a type."""
-        named = [hint.places for hint in self._hints if object_type in hint.words]
-        return named[nth] if nth < len(named) else ()
+    def _hinted(self, object_type: str) -> tuple[str, ...]:
+        """The kinds of place that the plan names for things of a type, be it the first or second.
+
+        Of two, the second may lie wherever the plan looks for the first, and the first may be found
+        long before all places named for it were tried.
+        """
+        named = (hint.places for hint in self._hints if object_type in hint.words)
+        return tuple(dict.fromkeys(chain.from_iterable(named)))
 
     def _in_order(self, object_type: str, besides: str, *, first: Sequence[str]) -> list[str]:
         """Places not seen yet, in the order in which this person looks there.
 
-        Kinds named first. Then who knows goes by the chance per step spent there; who does not goes
-        by a hunch or two and through the room as it was told, and on from there in later searches.
+        Kinds named first; then who knows goes by the chance per step spent there, and who
+        does not goes by a hunch or two, and then through the room as it was told.
         """
-        known = self._places if self._knows else self._order or self._places
-        places = [place for place in known if place not in self._seen and place != besides]
+        places = [place for place in self._places if place not in self._seen and place != besides]
         if self._knows:
             shares = self._shares(object_type)
 
@@ -258,8 +238,7 @@ class _Person:
                 return shares[type_] / pieces / (1 + (type_ in _OPENABLE))
 
             places.sort(key=worth, reverse=True)
-        elif not first and not self._order:
-            first = self._hunches(object_type)
+        first = first or self._hunches(object_type)
         rank = {type_: at for at, type_ in enumerate(first)}
         return sorted(places, key=lambda place: rank.get(type_of(place), len(rank)))
 
@@ -276,6 +255,8 @@ class _Person:
 
     def _hunches(self, object_type: str) -> Sequence[str]:
         """A few kinds of place where someone who does not know looks first, for no reason."""
+        if self._knows:
+            return ()
         chance = self._chance(object_type)
         kinds = list(dict.fromkeys(type_of(place) for place in self._places))
         return chance.sample(kinds, chance.choice(_HUNCHES))
@@ -296,7 +277,7 @@ class _Person:
             self._do(f"go to {place}", thought)
             self._at = place
         if place not in self._seen:
-            self._do(f"open {place}", thoughts.opens(place))
+            self._do(f"open {place}", f"The {type_of(place)} is closed. I open it.")
 
     def _do(self, action: str, thought: str, *, mistake: bool = False) -> str:
         """Acts, and remembers what there is to see.
@@ -322,6 +303,48 @@ class _Person:
         if result.terminated or len(self.steps) >= MOST_STEPS:
             raise _Over
         return result.observation
+
+
+def _intention(wish: Wish) -> str:
+    """What the person sets out to do, in words."""
+    what = _a(wish.object_type) if wish.count == 1 else f"two {wish.object_type}s"
+    it = "it" if wish.count == 1 else "them one by one"
+    if wish.lamp_type:
+        return f"I need to find {what}, take it, and turn on the {wish.lamp_type}. "
+    treat = f", {wish.verb} it with the {_STATIONS[wish.verb]}," if wish.verb else ""
+    return f"I need to find {what}{treat} and put {it} {_where(wish.place_type or '')}. "
+
+
+def _need(type_: str) -> str:
+    """How a thought about a thing begins: what is sought stands before what is seen of it.
+
+    So a small model that learns from these thoughts can compare the two where it has to decide.
+    """
+    return f"I need {_a(type_)}"
+
+
+def _in_this_order(types: Sequence[str], hinted: Collection[str]) -> str:
+    """What a person says before a search: the kinds of place, those that the plan names apart."""
+    kinds = list(dict.fromkeys(types))
+    said = ", ".join(kind for kind in kinds if kind in hinted)
+    rest = ", ".join(kind for kind in kinds if kind not in hinted)
+    if not said:
+        return f"I look in this order: {rest}. "
+    return f"The plan says: {said}. Then I look in this order: {rest}. "
+
+
+def _looks(object_type: str, place: str) -> str:
+    """The thought of a step of a search."""
+    why = f"One may be {_where(type_of(place))}"
+    return f"{_need(object_type)}, and none is here. {why}. I look at {place}."
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def _where(place_type: str) -> str:
+    return f"{'in' if place_type in _INSIDE else 'on'} the {place_type}"
 
 
 def _rooms_with(place_types: Collection[str]) -> tuple[str, ...]:
