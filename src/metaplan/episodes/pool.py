@@ -313,8 +313,8 @@ class EnvironmentPool:
         self.restarts += len(lost)
         if any(place.has_answered for place in (*self._places, *lost)):
             self._mute.clear()
-        self._mute += [place.worker.ending for place in lost if not place.has_answered]
         await asyncio.gather(*(place.worker.close() for place in lost))
+        self._mute += [place.worker.ending for place in lost if not place.has_answered]
         return len(self._places)
 
     async def _wait_for_one(self, replacing: asyncio.Task[None]) -> None:

@@ -119,6 +119,9 @@ class LocalWorker:
         self.ending = self.ending or "the environment worker has been closed"
         self._writer.close()
         await self._end()
+        # It ends by itself, and says how the worker died; something that the worker started may
+        # keep the connection open.
+        await asyncio.wait((self._listener,), timeout=_CLOSE_WAIT_S)
         self._listener.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._listener
@@ -143,8 +146,9 @@ class LocalWorker:
                 else:
                     future.set_exception(EnvironmentFault(value))
         except (asyncio.IncompleteReadError, ConnectionError):
-            self.ending = self.ending or "the environment worker died"  # how follows
-            self.ending = _died(await self._end())
+            if self.alive:
+                self.ending = "the environment worker died"  # how follows
+                self.ending = _died(await self._end())
         except Exception as error:  # a class that can't be read here, for example
             self._kill(f"the environment worker's answer can't be read: {error}")
         for future in self._waiting.values():
