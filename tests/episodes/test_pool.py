@@ -33,6 +33,14 @@ async def play(pool: EnvironmentPool, task: Task, *actions: str):
         await environment.close()
 
 
+async def until_both_run(pool: EnvironmentPool) -> None:
+    """A lost worker is replaced beside the episodes that go on."""
+    async with asyncio.timeout(30):
+        while len(pool.processes) < 2:
+            await asyncio.sleep(0.05)
+    assert len(pool.processes) == 2
+
+
 async def test_an_environment_in_a_worker_gives_what_it_gives_in_this_process():
     benchmark = get_benchmark("household")
     task = benchmark.tasks("train")[3]
@@ -79,9 +87,7 @@ async def test_a_killed_worker_faults_its_own_episodes_and_is_replaced(shaky_ins
         await doomed.close()
         assert (await play(pool, shaky_task(0), "win"))[-1].success
         assert pool.restarts == 1
-        async with asyncio.timeout(30):  # the new one starts beside the episode
-            while len(pool.processes) < 2:
-                await asyncio.sleep(0.05)
+        await until_both_run(pool)
         assert pid not in pool.processes
 
 
@@ -127,8 +133,7 @@ async def test_where_there_is_less_room_than_before_fewer_workers_go_on(
         await kill_worker_of(safe)  # another one is lost while there is no room for the first
         assert (await play(pool, shaky_task(1), "win"))[-1].success
         executor.room = 2
-        while len(pool.processes) < 2:
-            await asyncio.sleep(0.05)
+        await until_both_run(pool)
         assert pool.restarts == 2
 
 
