@@ -130,6 +130,19 @@ class StopAfter(SilentProgress):
                 signal.raise_signal(signal.SIGINT)
 
 
+class Counting(SilentProgress):
+    """How much work there is to do, was done before, and is done."""
+
+    def __init__(self) -> None:
+        self.total = self.before = self.done = 0
+
+    def expect(self, total: int, done: int = 0) -> None:
+        self.total, self.before, self.done = total, done, done
+
+    def advance(self, count: int = 1, **facts: float) -> None:
+        self.done += count
+
+
 def exploring(directory: Path, config=None, progress=None):
     with Run(config, directory, progress) as run:
         return explore(run, sample(run, directory / "planners" / "sft"))
@@ -172,8 +185,10 @@ def test_an_interrupted_training_goes_on_and_leaves_the_run_usable(tmp_path, tin
         first.fine_tune("sft", collect(first), config.sft)
     assert read_status(tmp_path).stages["sft"].result is None
     assert not (tmp_path / "planners" / "sft").exists()
-    with Run(None, tmp_path) as again:
+    counting = Counting()
+    with Run(None, tmp_path, counting) as again:
         trained = again.fine_tune("sft", collect(again), config.sft)
+        assert counting.done == counting.total == 12 > counting.before > 0  # not from 0 again
         made = (trained / "model.safetensors").stat().st_mtime_ns
         assert again.fine_tune("sft", collect(again), config.sft) == trained
         assert (trained / "model.safetensors").stat().st_mtime_ns == made

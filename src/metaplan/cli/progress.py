@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -53,7 +54,7 @@ class TerminalProgress:
         )
         with Bars(*columns, console=self._console, transient=True) as bars:
             task = bars.add_task(label, total=total or None, completed=done, facts="")
-            yield _Bar(bars, task, total)
+            yield _Bar(bars, task)
 
 
 class _Rate:
@@ -75,16 +76,16 @@ class _Rate:
 
 
 class _Bar:
-    def __init__(self, bars: Bars, task: object, total: int) -> None:
+    def __init__(self, bars: Bars, task: TaskID) -> None:
         self._bars = bars
         self._task = task
-        self._total = total
         self._rate = _Rate()
 
+    def expect(self, total: int, done: int = 0) -> None:
+        self._bars.reset(self._task, total=total, completed=done)  # else `done` counts as fast work
+
     def advance(self, count: int = 1, **facts: float) -> None:
-        total = int(facts.pop("total_steps", 0)) or self._total or None
-        words = self._rate.words(count, facts)
-        self._bars.update(self._task, advance=count, facts=words, total=total)  # type: ignore[arg-type]
+        self._bars.update(self._task, advance=count, facts=self._rate.words(count, facts))
 
 
 class _Lines:
@@ -96,8 +97,10 @@ class _Lines:
         self._rate = _Rate()
         self._last = time.monotonic()
 
+    def expect(self, total: int, done: int = 0) -> None:
+        self._total, self._done = total, done
+
     def advance(self, count: int = 1, **facts: float) -> None:
-        self._total = int(facts.pop("total_steps", 0)) or self._total
         self._done += count
         words = self._rate.words(count, facts)
         if time.monotonic() - self._last < _LINE_EVERY_S:

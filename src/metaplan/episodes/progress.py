@@ -11,6 +11,9 @@ __all__ = ["Progress", "SilentProgress", "Tracker"]
 class Tracker(Protocol):
     """One piece of countable work."""
 
+    def expect(self, total: int, done: int = 0) -> None:
+        """How much work it turned out to be, and how much of it was done earlier."""
+
     def advance(self, count: int = 1, **facts: float) -> None:
         """Some of it is done; `facts` are numbers worth showing, such as a mean reward."""
 
@@ -34,6 +37,9 @@ class SilentProgress:
     def track(self, label: str, total: int, done: int = 0) -> AbstractContextManager[Tracker]:  # noqa: ARG002
         """Counts nothing."""
         return nullcontext(self)
+
+    def expect(self, total: int, done: int = 0) -> None:
+        """Expects nothing."""
 
     def advance(self, count: int = 1, **facts: float) -> None:
         """Counts nothing."""

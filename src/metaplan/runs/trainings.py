@@ -58,9 +58,14 @@ def train(
     """
     stage = out.name
     with run.stage(stage) as result, run.progress.track(f"training {stage}", 0) as tracker:
+        updates = 0
 
         def on_log(log: dict[str, float]) -> None:
-            tracker.advance(1, loss=log["loss"], total_steps=log["total_steps"])
+            nonlocal updates
+            updates += 1
+            if updates == 1:  # of this process: an interrupted training goes on from a checkpoint
+                tracker.expect(int(log["total_steps"]), done=int(log["step"]) - 1)
+            tracker.advance(1, loss=log["loss"])
 
         def carry_out() -> TrainingResult:
             accelerate = run.config.runtime.accelerate
