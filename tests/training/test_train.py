@@ -379,7 +379,11 @@ def test_killed_training_resumes_and_ends_as_if_never_killed(
     logged = []
     result = train_sft(tiny_model, sft_data, out, settings, on_log=logged.append)
     assert [entry["step"] for entry in logged] == list(range(step, 7))
-    assert [entry["loss"] for entry in result.curve] == [entry["loss"] for entry in whole.curve]
+    for counted in ("loss", "num_tokens"):
+        assert [e[counted] for e in result.curve] == [e[counted] for e in whole.curve]
+    seconds = [entry["seconds"] for entry in result.curve]
+    assert seconds == sorted(seconds)  # of both parts, without what was lost
+    assert 0 < result.duration_s == seconds[-1]
     assert weights(out) == weights(whole.model)
     assert not out.with_name("m.partial").exists()
 

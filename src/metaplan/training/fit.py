@@ -58,10 +58,11 @@ def fit(
         arguments = _arguments(settings, limit, processes.num_processes, place.checkpoints)
         model = _load_model(job.base, settings)
         trainer = _trainer(model, tokenizer, dataset, arguments, settings)
-        _prepare_callbacks(trainer, on_log)
+        _prepare_callbacks(trainer, on_log, started)
         with _threads_for(model):
             trainer.train(resume_from_checkpoint=place.last_checkpoint())
         _save_model(trainer, tokenizer, place.model, config.dtype or torch.float32)
+    curve = tuple(entry for entry in trainer.state.log_history if "loss" in entry)
     result = TrainingResult(
         method=job.method,
         model=job.out,
@@ -72,8 +73,8 @@ def fit(
         truncated=truncated,
         length_limit=limit,
         steps=trainer.state.global_step,
-        curve=tuple(entry for entry in trainer.state.log_history if "loss" in entry),
-        duration_s=round(time.monotonic() - started, 3),
+        curve=curve,
+        duration_s=curve[-1]["seconds"],
         versions={package: version(package) for package in _PACKAGES},
     )
     if processes.is_main_process:
@@ -277,14 +278,23 @@ def _peft_config(lora: LoraSettings | None) -> Any:
     )
 
 
-def _prepare_callbacks(trainer: Any, on_log: OnLog | None) -> None:
-    """Replaces printing by `on_log`."""
+def _prepare_callbacks(trainer: Any, on_log: OnLog | None, started: float) -> None:
+    """Replaces printing by `on_log`; counts tokens and seconds of all parts of a training."""
     from transformers import PrinterCallback, TrainerCallback
 
     class Reporter(TrainerCallback):  # type: ignore[misc]
+        def on_train_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+            before = state.log_history[-1] if state.log_history else {}  # up to the checkpoint
+            self.tokens, self.seconds = before.get("num_tokens", 0), before.get("seconds", 0)
+
         def on_log(self, _args: Any, state: Any, _control: Any, logs: Any, **_: Any) -> None:
-            if on_log is not None and state.is_world_process_zero and "loss" in logs:
-                on_log({"step": state.global_step, "total_steps": state.max_steps, **logs})
+            if "loss" not in logs:
+                return
+            entry = state.log_history[-1]
+            entry["num_tokens"] += self.tokens  # TRL counts those of this process
+            entry["seconds"] = round(self.seconds + time.monotonic() - started, 3)
+            if on_log is not None and state.is_world_process_zero:
+                on_log({"total_steps": state.max_steps, **entry})
 
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Reporter())

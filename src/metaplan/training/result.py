@@ -29,9 +29,10 @@ class TrainingResult(Record):
         length_limit: In tokens: `max_length` or the model's context, whichever is less.
         steps: Optimizer updates.
         curve: One entry per update: ``step``, ``epoch``, ``loss``, ``learning_rate``,
-            ``grad_norm``; in DPO also ``rewards/margins``, ``rewards/accuracies``,
-            ``logps/chosen``, ``logps/rejected`` …
-        duration_s: Wall-clock seconds of this process; after a resume, of the last part alone.
+            ``grad_norm``, ``num_tokens`` and ``seconds`` since the start; in DPO also
+            ``rewards/margins``, ``rewards/accuracies``, ``logps/chosen``, ``logps/rejected`` …
+        duration_s: Wall-clock seconds up to the last update; of an interrupted training without
+            what was lost.
         versions: Of the packages that shape the numbers.
     """
 
