@@ -53,6 +53,19 @@ def test_who_is_at_the_goal_already_does_not_walk_there():
     assert steps == (*begin, "Open the fridge.", "Put the egg in/on the fridge.")
 
 
+def test_the_goal_is_none_of_the_places_where_the_plan_looks_for_the_thing():
+    """A thing that lies at its goal needs no plan; one that is to be treated first does."""
+    search = ("Go to the fridge.", "Go to the desk.", "Take the egg from the desk.")
+    end = ("Go to the bed.", "Put the egg in/on the bed.")
+    room = "You see a safe 1, a fridge 1, and a desk 1"
+    simple = told("put a egg in bed", *search, *end, room=room)
+    assert simple[0] == "put a egg in safe."
+    search, end = search[1:], ("Go to the sinkbasin.", "Clean the egg with the sinkbasin.", *end)
+    assert told("put a clean egg in bed", *search, *end, room="You see a desk 1")[0] == (
+        "put a clean egg in desk."
+    )
+
+
 def test_what_has_no_goal_stays():
     looked_at = Task(
         key="k", benchmark="alfworld", task_set="train", task_type="any",

@@ -14,6 +14,7 @@ from random import Random
 
 from metaplan.core import MetaPlan, Task
 from metaplan.environments.alfworld.catalogue import OPENABLE
+from metaplan.environments.alfworld.hints import read_hints
 from metaplan.environments.alfworld.reading import read_names, read_wish, type_of
 
 __all__ = ["with_other_goal"]
@@ -25,6 +26,9 @@ _PUT = re.compile(r"(Put .+ in/on the )[a-z]+\.")
 def with_other_goal(task: Task, plan: MetaPlan, chance: Random) -> tuple[Task, MetaPlan] | None:
     """Another place of the room for the task's goal, each kind as likely.
 
+    What lies at its goal already is of no use, unless it is to be treated first: a kind of place
+    where the plan looks for the thing would be a goal that no task has.
+
     Args:
         task: With the text that the agent sees first.
         plan: By the rule of `summarise`.
@@ -32,13 +36,15 @@ def with_other_goal(task: Task, plan: MetaPlan, chance: Random) -> tuple[Task, M
 
     Returns:
         The task, of the same key, and the plan; None where nothing is to be put anywhere, or where
-        there is no other place.
+        there is no other place but those that the plan searches.
     """
     room, mark, sentence = task.instruction.rpartition("\n")
     wish = read_wish(sentence)
     if wish is None or wish.place_type is None:
         return None
-    kinds = {type_of(name) for name in read_names(room)} - {wish.place_type}
+    kinds = {type_of(name) for name in read_names(room)}
+    looked_at = {place for hint in read_hints(plan, kinds) for place in hint.places}
+    kinds -= {wish.place_type, *(() if wish.verb else looked_at)}
     if not kinds:
         return None
     goal = chance.choice(sorted(kinds))
