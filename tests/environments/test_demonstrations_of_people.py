@@ -1,5 +1,6 @@
 """People who demonstrate for agent tuning: many, fallible about places, guided by plans."""
 
+import itertools
 import re
 from itertools import pairwise
 
@@ -64,9 +65,23 @@ def _wanted(one: Task) -> str:
     return next(match[1] for match in taken if match)
 
 
-def test_for_a_second_thing_people_go_on_through_all_places_that_the_plan_names() -> None:
-    went_on = 0
-    for one in (task("train", index) for index in range(5, 120, 6)):  # two of a kind
+TWO_OF_A_KIND = [task("train", index) for index in range(5, 240, 6)]
+
+
+def told(trajectory: ExpertTrajectory) -> list[tuple[str, str]]:
+    """What people said before each search: kinds of place that the plan names, and the others."""
+    orders = (
+        re.search(
+            r"(?:The plan says: ([^.]+)\. Then )?I look in this order: ([^.]*)\.", step.thought
+        )
+        for step in trajectory.steps
+    )
+    return [(said[1] or "", said[2]) for said in orders if said]
+
+
+def test_for_a_second_thing_people_look_where_the_plan_says_that_it_is() -> None:
+    searched_twice = 0
+    for one in TWO_OF_A_KIND:
         wanted = _wanted(one)
         plan = MetaPlan(
             steps=(
@@ -74,19 +89,65 @@ def test_for_a_second_thing_people_go_on_through_all_places_that_the_plan_names(
                 *("Go to the shelf.", f"Take the second {wanted} from the shelf."),
             )
         )
+        said = [named for named, _ in told(demonstrate(one, 0, plan))]
+        assert said in (["drawer"], ["drawer", "shelf"])
+        searched_twice += len(said) == 2
+    assert searched_twice >= 5
+
+
+def test_people_pass_over_places_of_the_plan_that_there_are_not_and_say_so() -> None:
+    """Of places that the plan names, those that are in the room are visited, in its order."""
+    passed, visited, slips = 0, 0, 0
+    for one in TASKS:
+        wanted = _wanted(one)
+        named = ("toiletpaperhanger", "safe", "shelf", "fridge")
+        walk = [f"Go to the {kind}." for kind in named]
+        plan = MetaPlan(steps=(*walk, f"Take the {wanted} from the fridge."))
         trajectory = demonstrate(one, 0, plan)
-        orders = [step.thought for step in trajectory.steps if "in this order:" in step.thought]
-        assert len(orders) == 1  # told once, for both
-        named = re.search(r"The plan says: ([^.]+)\.", orders[0])
-        if not named or named[1] != "drawer, shelf":
-            continue  # one of them is the goal, or not in the room
-        visits = list(dict.fromkeys(a[6:] for a in actions(trajectory) if a.startswith("go to ")))
-        taken = [index for index, action in enumerate(actions(trajectory)) if "take" in action]
-        if len(taken) == 2 and taken[1] - taken[0] > 3:
+        assert told(trajectory)[0][0] == ", ".join(named)
+        there = [kind for kind in named if f" {kind} 1" in trajectory.task.instruction]
+        searched = [s for s in trajectory.steps if ". I look at " in s.thought and not s.mistake]
+        kinds = [step.action.split()[2] for step in searched]
+        seen = [kind for kind in dict.fromkeys(kinds) if kind in named]
+        assert seen == [kind for kind in there if kind in seen]
+        visited += len(seen)
+        for step in searched:
+            missing = re.findall(r"(\w+), but there is none", step.thought)
+            goal = trajectory.task.instruction.rpartition("Your task is to:")[2]
+            assert not {kind for kind in missing if kind not in goal} & set(there)
+            passed += len(missing)
+        slipped = [s.action.split()[2] for s in trajectory.steps if s.mistake]
+        slips += sum(kind in named and kind not in there for kind in slipped)
+    assert min(passed, visited) >= 10
+    assert slips >= 1  # to such a place, by mistake
+
+
+def test_for_a_second_thing_people_go_on_where_they_were_if_the_plan_says_nothing_of_it() -> None:
+    went_on = 0
+    for one in TWO_OF_A_KIND:
+        lists = [rest.split(", ") for _, rest in told(demonstrate(one, 0))]
+        for before, after in pairwise(lists):
             went_on += 1
-            kinds = [place.split()[0] for place in visits]
-            assert kinds[0] == "drawer"
-    assert went_on >= 5
+            assert after == before[len(before) - len(after) :]
+    assert went_on >= 10
+
+
+def test_what_people_see_and_will_need_they_say_and_go_back_to() -> None:
+    """A lamp while they look for the object, and the second of two that lie together."""
+    lamps = [task("train", index) for index in range(1, 240, 6)]
+    for tasks, note in (
+        (lamps, r"Here is (\w+ \d+) at (\w+ \d+)\."),
+        (TWO_OF_A_KIND, r"here is \w+ \d+, and (\w+ \d+)(?:, and \w+ \d+)* at (\w+ \d+)\."),
+    ):
+        gone_back = 0
+        for one, person in itertools.product(tasks, range(2)):
+            thoughts = [step.thought for step in demonstrate(one, person).steps]
+            until_taken, _, after = " ".join(thoughts).partition(" I take it.")
+            if found := re.search(note, until_taken):
+                thing, place = found.groups()
+                assert f"and I saw {thing} at {place}. I go back to {place}." in after
+                gone_back += 1
+        assert gone_back >= 5
 
 
 def test_every_step_has_a_thought_and_a_decision_is_preceded_by_what_is_sought() -> None:
@@ -94,7 +155,9 @@ def test_every_step_has_a_thought_and_a_decision_is_preceded_by_what_is_sought()
         for step in demonstrate(one, 0).steps:
             assert step.thought
             if step.action.startswith("take"):
-                assert re.search(r"I need an? (\w+), and here is \1 \d+\.", step.thought)
+                found = re.search(r"I need an? (\w+)(?: and an? \w+)?, and here is", step.thought)
+                assert found
+                assert f"and here is {found[1]} " in step.thought
 
 
 def test_people_slip_where_nothing_new_is_to_be_seen_and_go_on_elsewhere() -> None:

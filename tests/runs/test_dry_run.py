@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from metaplan.core import UserError
+from metaplan.environments import get_benchmark
 from metaplan.models.served import ServedSettings
 from metaplan.recipes import load_recipe
 from metaplan.runs import PlannedStage, estimate_run
 from metaplan.runs.costs import Sized, Tokens
+from metaplan.runs.tasks import chosen_tasks
 from metaplan.training import DpoSettings, LoraSettings, SftSettings
 
 STAGES = ["collect", "sft", "sample", "explore", "mpo", "rft", "evaluate"]
@@ -84,10 +86,16 @@ def test_prompting_alone_plans_no_training(tmp_path):
 
 
 def test_the_training_of_an_agent_is_counted_with_its_demonstrations_and_failures(tmp_path):
-    settings = ("tasks.train.count=100", "tuning.people=3", "tuning.eto={}", "tuning.eto_tasks=40")
+    settings = (
+        *("tasks.train.count=100", "tuning.people=3", "tuning.people_of={look_at_obj_in_light: 9}"),
+        *("tuning.eto={}", "tuning.eto_tasks=40"),
+    )
     found = stages("household-agent", tmp_path, *settings)
     assert list(found) == ["demonstrate", "sft", "failures", "eto", "evaluate"]
-    assert found["sft"].tasks == 300
+    config = load_recipe("household-agent", settings)
+    tasks = chosen_tasks(get_benchmark("household"), config.tasks.train, config.seed)
+    lamps = sum(task.task_type == "look_at_obj_in_light" for task in tasks)
+    assert found["sft"].tasks == 3 * (100 - lamps) + 9 * lamps
     assert found["failures"].episodes == 40
     assert found["evaluate"].episodes == 2 * 600  # both agents
     assert found["failures"].effort.cpu_h > 0  # a small model of one's own plays

@@ -205,7 +205,7 @@ def _by_people(run: Run) -> list[Demonstration]:
     parts = [
         _part(run, task, person, alike[_wording(task)], seeds)
         for _, task in sorted(tasks.items())
-        for person in range(run.tuning.people)
+        for person in range(run.tuning.people_for(task.task_type))
     ]
     _play(run, parts, known, "demonstrations")
     return [

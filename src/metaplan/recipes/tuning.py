@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
 from metaplan.core import Record
@@ -45,6 +47,7 @@ class AgentTuningConfig(Record):
         scratch: Size of the new model.
         plans: Which plans the agent is shown while it learns.
         people: How many experts demonstrate each training task; they differ in where they look.
+        people_of: How many instead, by type of task: where there is more to learn.
         sft: Of the trajectories.
         eto: DPO on pairs of an expert's trajectory and an episode of the agent that earned less;
             null trains by SFT alone.
@@ -56,6 +59,11 @@ class AgentTuningConfig(Record):
     scratch: ScratchSettings = ScratchSettings()
     plans: PlanShares = PlanShares()
     people: int = Field(default=1, ge=1)
+    people_of: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     sft: SftSettings = SftSettings()
     eto: DpoSettings | None = None
     eto_tasks: int | None = Field(default=None, ge=1)
+
+    def people_for(self, task_type: str) -> int:
+        """How many experts demonstrate each task of a type."""
+        return self.people_of.get(task_type, self.people)

@@ -11,6 +11,7 @@ from metaplan.evaluation import ResultRow, Results
 from metaplan.evaluation.records import ALL
 from metaplan.planners import read_jsonl
 from metaplan.recipes import dump_config
+from metaplan.recipes.tuning import AgentTuningConfig
 from metaplan.reports.markdown import escape, table
 from metaplan.reports.wording import duration, interval, metric_label, value
 from metaplan.runs import Run, write_text
@@ -45,7 +46,7 @@ def write_card(run: Run, agent: Path, results: Results) -> Path:
         _use(run, agent),
         "## Results\n\n" + _results(run, name, results),
         "## Training data\n\n" + _data(run),
-        "## Training\n\n" + _trainings(run, agent),
+        "## Training\n\n" + _trainings(agent),
         "## Versions\n\n" + _versions(run),
         "## Recipe\n\n"
         "With this as `recipe.yaml`, `metaplan tune recipe.yaml --out RUN` trains it again.\n\n"
@@ -120,11 +121,16 @@ def _cell(row: ResultRow | None) -> str:
     return f"{value(row.metric, row.mean)} {interval(row)}" if row else ""
 
 
+def _people(tuning: AgentTuningConfig) -> str:
+    others = ", ".join(f"{type_}: {count}" for type_, count in tuning.people_of.items())
+    return f"{tuning.people}" + (f" ({others})" if others else "")
+
+
 def _data(run: Run) -> str:
     facts = dict(_stage(run, "demonstrate"))
     lines = [
         f"Task set `{run.config.tasks.train.task_set}` of {run.benchmark.name}, "
-        f"{len(run.train_tasks())} tasks, {run.tuning.people} demonstration(s) of each. "
+        f"{len(run.train_tasks())} tasks, people who demonstrated each: {_people(run.tuning)}. "
         "Solved ones were trained on:",
         "",
         *(f"- {key.replace('_', ' ')}: {value}" for key, value in facts.items()),
@@ -142,8 +148,8 @@ def _stage(run: Run, name: str) -> dict[str, Any]:
     return (stage.result if stage else None) or {}
 
 
-def _trainings(run: Run, agent: Path) -> str:
-    return table(_TRAINING, [_training(run, training) for training in _of(agent)])
+def _trainings(agent: Path) -> str:
+    return table(_TRAINING, [_training(training) for training in _of(agent)])
 
 
 def _of(agent: Path) -> Iterator[TrainingResult]:
@@ -153,20 +159,18 @@ def _of(agent: Path) -> Iterator[TrainingResult]:
         yield TrainingResult.model_validate_json(text)
 
 
-def _training(run: Run, training: TrainingResult) -> Sequence[str]:
+def _training(training: TrainingResult) -> Sequence[str]:
     settings = training.settings
-    tokens = training.curve[-1].get("num_tokens") if training.curve else None
-    stage = "sft" if training.method == "sft" else "eto"
     return [
-        stage,
+        "sft" if training.method == "sft" else "eto",
         f"{training.examples:,}",
         f"{training.truncated:,}",
         f"{training.steps:,}",
         f"{settings.batch_size}",
         f"{settings.epochs:g}",
         f"{settings.learning_rate:g}",
-        f"{tokens:,.0f}" if tokens else "",
-        duration(run.store.stages()[stage].seconds),
+        f"{training.curve[-1]['num_tokens']:,.0f}",
+        duration(training.duration_s),
     ]
 
 

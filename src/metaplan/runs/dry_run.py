@@ -211,7 +211,9 @@ class _Estimate:
 
     def _tune(self, tuning: AgentTuningConfig) -> Iterator[PlannedStage]:
         """Demonstrations, and what the agent learns from them and from its failures."""
-        tasks, shown = self._train.count, self._train.count * tuning.people
+        tasks = self._train.count
+        people = [tuning.people_for(task.task_type) for task in self._train.tasks]
+        shown = sum(people) or tasks * tuning.people
         steps = shown * self._lengths.expert_steps
         yield (
             PlannedStage(name="demonstrate", tasks=tasks, finished=True)

@@ -3,27 +3,30 @@
 It sees text only. What an expert knows beforehand is where such objects usually lie
 (``world.json``), with an own opinion of that; writers of plans know it roughly; other people look
 in a few places on a hunch, and then go through the room in the order in which it was told. Nobody
-knows the house. Shown a plan,
-they take from it one thing: for each object that they search, the kinds of place that the plan
-names come first, in the plan's order. Everything else they do as the task says, whatever the plan
-says.
+knows the house. Shown a plan, they take from it one thing: for each object that they search, the
+kinds of place that the plan names come first, in the plan's order. Everything else they do as the
+task says, whatever the plan says.
 
-Before they search for a kind of thing they say in what order they will look. So a small model that
-learns from these thoughts need not tell from the whole conversation where it has not been: what
-comes next stands in the list. For a second thing of the kind they go on where they were.
+Before each search they say in what order they will look. So a small model that learns from these
+thoughts need not tell from the whole conversation where it has not been: what comes next stands in
+the list. The plan's kinds of place are said as they stand in the plan; of one that there is not
+they say so when its turn comes, so that to copy and to see what is there are two decisions, not
+one. For a second thing they go on where they were, but for what the plan says of it. What they see
+and will need later, they say.
 
-People slip now and then while they search: they go where they are. An agent that learned from right
-actions alone would not know what to do after its own slips (DART, Laskey et al., 2017).
+People slip now and then while they search: they go where they are, or to a place of the plan that
+there is not. An agent that learned from right actions alone would not know what to do after its own
+slips (DART, Laskey et al., 2017).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache
-from itertools import chain
 from random import Random
 
 from metaplan.core import ExpertStep, ExpertTrajectory, MetaPlan, Task, seed_from
+from metaplan.environments.alfworld import thoughts
 from metaplan.environments.alfworld.catalogue import OPENABLE, Room, merged_rooms, read_world
 from metaplan.environments.alfworld.hints import Hint, read_hints
 from metaplan.environments.alfworld.reading import (
@@ -50,8 +53,6 @@ _SLIPS = 0.12  # Of the searching steps of people, not of the expert.
 _UNHEARD_OF = 0.5  # Percent: how likely a place is that the priors don't name.
 
 _OPENABLE = {type_.lower() for type_ in OPENABLE}
-_INSIDE = _OPENABLE | {"sinkbasin", "bathtubbasin", "garbagecan", "laundryhamper"}
-_STATIONS: dict[Verb, str] = {"clean": "sinkbasin", "heat": "microwave", "cool": "fridge"}
 
 
 class _Over(Exception):
@@ -128,107 +129,147 @@ class _Person:
         self._knows = person is None or person < 0
         # In the room's own order: the next place of a kind is what it names next.
         self._places = list(read_names(first.split("Your task is to:", maxsplit=1)[0]))
-        kinds = {type_of(place) for place in self._places}
+        kinds = _kinds_of_place() | {type_of(place) for place in self._places}
         self._slips = self._chance("slips")
         self._hints: tuple[Hint, ...] = read_hints(plan, kinds) if plan else ()
         self._seen: dict[str, tuple[str, ...]] = {}
         self._at = ""
         self._intention = ""
-        self._told: set[str] = set()  # For which types of object the order of search was told.
+        self._order: list[str] = []  # The kinds of place of the last search, as they were told.
+        self._lamp = ""  # The type that will be needed, until one was seen.
         self.steps: list[ExpertStep] = []
         self.success = False
 
     def fulfil(self, wish: Wish) -> None:
         """Does the whole task."""
-        self._intention = _intention(wish)
-        for _ in range(wish.count):
+        self._intention = thoughts.intention(wish)
+        self._lamp = wish.lamp_type or ""
+        for nth in range(wish.count):
             goal = self._one_of(wish.place_type) if wish.place_type else ""
             # What lies at its goal already is of no use, unless it is to be treated first.
-            thing = self._find(wish.object_type, besides="" if wish.verb else goal)
+            thing = self._find(wish.object_type, nth, besides="" if wish.verb else goal)
             self._take(thing)
             if wish.verb:
                 self._treat(thing, wish.verb)
             if wish.lamp_type:
                 lamp = self._find(wish.lamp_type)
-                thought = f"{_need(type_of(lamp))}, and here is {lamp}. I turn it on."
-                self._do(f"use {lamp}", thought)
+                self._do(f"use {lamp}", thoughts.turns_on(lamp))
             else:
                 self._bring(thing, goal)
 
     def _take(self, thing: str) -> None:
-        thought = f"{_need(type_of(thing))}, and here is {thing}. I take it."
+        rest = tuple(other for other in self._seen[self._at] if other != thing)
+        alike = [other for other in rest if type_of(other) == type_of(thing)]
+        thought = thoughts.takes(thing, alike, self._at)
         self._do(f"take {thing} from {self._at}", thought)
-        rest = (other for other in self._seen[self._at] if other != thing)
-        self._seen[self._at] = tuple(rest)
+        self._seen[self._at] = rest
+        self._lamp = ""  # From now on it is sought itself.
 
     def _treat(self, thing: str, verb: Verb) -> None:
-        station = self._one_of(_STATIONS[verb])
+        station = self._one_of(thoughts.STATIONS[verb])
         if self._at != station:
-            thought = (
-                f"I have the {type_of(thing)}. Now I go to the {type_of(station)} to {verb} it."
-            )
-            self._do(f"go to {station}", thought)
+            self._do(f"go to {station}", thoughts.brings(thing, station, verb))
             self._at = station
-        thought = f"I am at the {type_of(station)}. I {verb} the {type_of(thing)} with it."
-        self._do(f"{verb} {thing} with {station}", thought)
+        self._do(f"{verb} {thing} with {station}", thoughts.treats(thing, station, verb))
 
     def _bring(self, thing: str, goal: str) -> None:
-        self._go(goal, f"I have the {type_of(thing)}. Now I go to the {type_of(goal)}.")
-        thought = f"I am at the {type_of(goal)}. I put the {type_of(thing)} there."
-        self._do(f"put {thing} in/on {goal}", thought)
+        self._go(goal, thoughts.brings(thing, goal))
+        self._do(f"put {thing} in/on {goal}", thoughts.puts(thing, goal))
 
-    def _find(self, object_type: str, besides: str = "") -> str:
+    def _find(self, object_type: str, nth: int = 0, besides: str = "") -> str:
         """Goes to where an object of a type is, and says which.
 
         Args:
             object_type: What to look for.
-            besides: A place where it does not count.
+            nth: How many of the type were sought before.
+            besides: A place where it does not count; people never look in others of its kind.
 
         Raises:
             _Over: There is none to be found.
         """
         for place, thing in self._remembered(object_type, besides):
-            sight = f"and I saw one {_where(type_of(place))}. I go back to {place}."
-            self._go(place, f"{_need(object_type)}, {sight}")
+            self._go(place, thoughts.goes_back(thing, place))
             return thing
-        hinted = self._hinted(object_type)
-        places = self._in_order(object_type, besides, first=hinted)
-        if object_type not in self._told:
-            self._told.add(object_type)
-            self._intention += _in_this_order([type_of(place) for place in places], hinted)
-        for place in places:
-            slips = not self._is_expert and self._slips.random() < _SLIPS
-            if slips and place != places[0]:
-                self._do(f"go to {self._at}", _looks(object_type, self._at), mistake=True)
-            self._go(place, _looks(object_type, place))
-            found = [thing for thing in self._seen.get(place, ()) if type_of(thing) == object_type]
-            if found:
-                return found[0]
+        hinted = self._hinted(object_type, nth)
+        self._order = self._in_order(object_type, besides, hinted)
+        self._intention += thoughts.in_this_order(self._order, hinted)
+        missing: list[str] = []  # Kinds that come next, but for which there is no place to look at.
+        begun = False
+        for type_ in self._order:
+            places = [place for place in self._unseen(besides) if type_of(place) == type_]
+            for place in places:
+                if begun and self._slips_here():
+                    self._do(f"go to {self._at}", self._looks(object_type, self._at), mistake=True)
+                self._go(place, self._looks(object_type, place, missing))
+                begun, missing = True, []
+                if found := self._here(object_type):
+                    return found[0]
+            if not places:
+                missing = self._missed(object_type, type_, missing)
         raise _Over(object_type)
+
+    def _missed(self, object_type: str, type_: str, missing: list[str]) -> list[str]:
+        """Goes on from a kind of place that the plan names in vain: by mistake even to it.
+
+        Returns:
+            The kinds that the next thought has to pass over.
+        """
+        is_there = any(type_of(place) == type_ for place in self._places)
+        if is_there or not self._slips_here():
+            return [*missing, type_]
+        thought = self._looks(object_type, f"{type_} 1", missing)
+        self._do(f"go to {type_} 1", thought, mistake=True)
+        return []
+
+    def _here(self, object_type: str) -> list[str]:
+        """The things of a type that are where the person is."""
+        things = self._seen.get(self._at, ())
+        return [thing for thing in things if type_of(thing) == object_type]
+
+    def _slips_here(self) -> bool:
+        """Whether the next step of a search is a mistake; not where there is something to note."""
+        slips = not self._is_expert and self._slips.random() < _SLIPS
+        return slips and not self._here(self._lamp)
+
+    def _looks(self, object_type: str, place: str, missing: Sequence[str] = ()) -> str:
+        """The thought of a step of a search, which notes a lamp that will be needed."""
+        lamp = self._here(self._lamp)
+        seen = f"{lamp[0]} at {self._at}" if lamp else ""
+        thought = thoughts.looks(object_type, place, missing, seen)
+        if lamp:
+            self._lamp = ""
+        return thought
 
     def _remembered(self, object_type: str, besides: str) -> Iterator[tuple[str, str]]:
         """Where the person saw such objects, where they are now first."""
         for place in sorted(self._seen, key=lambda place: place != self._at):
             for thing in self._seen[place]:
-                if type_of(thing) == object_type and place != besides:
+                if type_of(thing) == object_type and self._counts(place, besides):
                     yield place, thing
 
-    def _hinted(self, object_type: str) -> tuple[str, ...]:
-        """The kinds of place that the plan names for things of a type, be it the first or second.
+    def _hinted(self, object_type: str, nth: int) -> tuple[str, ...]:
+        """The kinds of place that the plan names for the nth thing of a type."""
+        named = [hint.places for hint in self._hints if object_type in hint.words]
+        return named[nth] if nth < len(named) else ()
 
-        Of two, the second may lie wherever the plan looks for the first, and the first may be found
-        long before all places named for it were tried.
+    def _unseen(self, besides: str) -> list[str]:
+        left = (place for place in self._places if place not in self._seen)
+        return [place for place in left if self._counts(place, besides)]
+
+    def _counts(self, place: str, besides: str) -> bool:
+        """Whether what lies there is of use."""
+        if self._knows or not besides:
+            return place != besides
+        return type_of(place) != type_of(besides)
+
+    def _in_order(self, object_type: str, besides: str, hinted: Sequence[str]) -> list[str]:
+        """The kinds of place in the order in which this person looks there.
+
+        Those that the plan names, as it names them. Then who knows goes by the chance per step
+        spent there; who does not goes by a hunch or two and through the room as it was told, and on
+        from there in later searches.
         """
-        named = (hint.places for hint in self._hints if object_type in hint.words)
-        return tuple(dict.fromkeys(chain.from_iterable(named)))
-
-    def _in_order(self, object_type: str, besides: str, *, first: Sequence[str]) -> list[str]:
-        """Places not seen yet, in the order in which this person looks there.
-
-        Kinds named first; then who knows goes by the chance per step spent there, and who
-        does not goes by a hunch or two, and then through the room as it was told.
-        """
-        places = [place for place in self._places if place not in self._seen and place != besides]
+        places = self._unseen(besides)
         if self._knows:
             shares = self._shares(object_type)
 
@@ -238,9 +279,12 @@ class _Person:
                 return shares[type_] / pieces / (1 + (type_ in _OPENABLE))
 
             places.sort(key=worth, reverse=True)
-        first = first or self._hunches(object_type)
-        rank = {type_: at for at, type_ in enumerate(first)}
-        return sorted(places, key=lambda place: rank.get(type_of(place), len(rank)))
+        kinds = list(dict.fromkeys(type_of(place) for place in places))
+        if self._order and not self._knows:
+            kinds.sort(key=self._order.index)
+        elif not hinted and not self._knows:
+            kinds = list(dict.fromkeys((*self._hunches(object_type, kinds), *kinds)))
+        return list(dict.fromkeys((*hinted, *kinds)))
 
     def _shares(self, object_type: str) -> dict[str, float]:
         """How usual each type of place in this room is for an object, in this person's opinion."""
@@ -253,13 +297,10 @@ class _Person:
             for type_ in types
         }
 
-    def _hunches(self, object_type: str) -> Sequence[str]:
+    def _hunches(self, object_type: str, kinds: Sequence[str]) -> Sequence[str]:
         """A few kinds of place where someone who does not know looks first, for no reason."""
-        if self._knows:
-            return ()
         chance = self._chance(object_type)
-        kinds = list(dict.fromkeys(type_of(place) for place in self._places))
-        return chance.sample(kinds, chance.choice(_HUNCHES))
+        return chance.sample(kinds, min(len(kinds), chance.choice(_HUNCHES)))
 
     def _chance(self, *what: str) -> Random:
         return Random(seed_from(self._seed, *what))  # noqa: S311 (a person, not a secret)
@@ -277,7 +318,7 @@ class _Person:
             self._do(f"go to {place}", thought)
             self._at = place
         if place not in self._seen:
-            self._do(f"open {place}", f"The {type_of(place)} is closed. I open it.")
+            self._do(f"open {place}", thoughts.opens(place))
 
     def _do(self, action: str, thought: str, *, mistake: bool = False) -> str:
         """Acts, and remembers what there is to see.
@@ -305,48 +346,6 @@ class _Person:
         return result.observation
 
 
-def _intention(wish: Wish) -> str:
-    """What the person sets out to do, in words."""
-    what = _a(wish.object_type) if wish.count == 1 else f"two {wish.object_type}s"
-    it = "it" if wish.count == 1 else "them one by one"
-    if wish.lamp_type:
-        return f"I need to find {what}, take it, and turn on the {wish.lamp_type}. "
-    treat = f", {wish.verb} it with the {_STATIONS[wish.verb]}," if wish.verb else ""
-    return f"I need to find {what}{treat} and put {it} {_where(wish.place_type or '')}. "
-
-
-def _need(type_: str) -> str:
-    """How a thought about a thing begins: what is sought stands before what is seen of it.
-
-    So a small model that learns from these thoughts can compare the two where it has to decide.
-    """
-    return f"I need {_a(type_)}"
-
-
-def _in_this_order(types: Sequence[str], hinted: Collection[str]) -> str:
-    """What a person says before a search: the kinds of place, those that the plan names apart."""
-    kinds = list(dict.fromkeys(types))
-    said = ", ".join(kind for kind in kinds if kind in hinted)
-    rest = ", ".join(kind for kind in kinds if kind not in hinted)
-    if not said:
-        return f"I look in this order: {rest}. "
-    return f"The plan says: {said}. Then I look in this order: {rest}. "
-
-
-def _looks(object_type: str, place: str) -> str:
-    """The thought of a step of a search."""
-    why = f"One may be {_where(type_of(place))}"
-    return f"{_need(object_type)}, and none is here. {why}. I look at {place}."
-
-
-def _a(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
-
-
-def _where(place_type: str) -> str:
-    return f"{'in' if place_type in _INSIDE else 'on'} the {place_type}"
-
-
 def _rooms_with(place_types: Collection[str]) -> tuple[str, ...]:
     """The kinds of room that these places fit best."""
 
@@ -356,6 +355,13 @@ def _rooms_with(place_types: Collection[str]) -> tuple[str, ...]:
 
     fits = {name: fit(room) for name, room in read_world().rooms.items()}
     return tuple(name for name in fits if fits[name] == max(fits.values()))
+
+
+@cache
+def _kinds_of_place() -> frozenset[str]:
+    """In any room."""
+    rooms = read_world().rooms.values()
+    return frozenset(type_.lower() for room in rooms for type_ in room.furniture)
 
 
 @cache
