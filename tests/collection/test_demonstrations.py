@@ -44,10 +44,6 @@ def lines(recipe, directory, *settings):
         return [line for _, line in read_jsonl(agent_dataset(run, demonstrate(run)))]
 
 
-def wording(task):
-    return task.instruction.splitlines()[-1]
-
-
 def test_alone_a_person_learns_no_plan_from_anybody(tuning_recipe, tmp_path):
     found = shown(tuning_recipe, tmp_path, "tuning.plans={none: 1, own: 0, other: 0}")
     assert [one.trajectory.task.key for one in found] == sorted(
@@ -81,7 +77,7 @@ def test_an_own_plan_is_the_seed_plan_of_the_task_and_the_person_is_shown_it(
     assert {one.origin for one in found} == {"own"}
 
 
-def test_another_s_plan_is_of_a_task_of_the_same_wording_and_the_person_is_shown_it(
+def test_another_s_plan_is_of_a_task_that_looks_for_the_same_and_the_person_is_shown_it(
     tuning_recipe, tmp_path
 ):
     settings = ("tasks.train.count=60", "tuning.plans={none: 0, own: 0, other: 1}")
@@ -91,14 +87,14 @@ def test_another_s_plan_is_of_a_task_of_the_same_wording_and_the_person_is_shown
         tasks = run.train_tasks()
     alike = defaultdict(list)
     for task in tasks.values():  # who lent a plan need not have been demonstrated to the end
-        alike[wording(task)].append(task)
+        alike[HOUSEHOLD.looks_for(task)].append(task)
     for one in found:
         task = one.trajectory.task
-        others = [other for other in alike[wording(task)] if other.key != task.key]
+        others = [other for other in alike[HOUSEHOLD.looks_for(task)] if other.key != task.key]
         assert one.trajectory.plan == one.plan
         if one.origin == "other":
             assert one.plan in [plan for other in others for plan in seed_plans_of(other)]
-        else:  # nobody shares its wording
+        else:  # nobody looks for the same
             assert (others, one.origin) == ([], "own")
             assert one.plan in seed_plans_of(task)
     assert sum(one.origin == "other" for one in found) >= 5

@@ -7,7 +7,7 @@ import pytest
 
 from metaplan.core import MetaPlan, Task
 from metaplan.environments import household
-from metaplan.environments.alfworld.goals import with_other_goal
+from metaplan.environments.alfworld.goals import looks_for, with_other_goal
 from metaplan.environments.alfworld.reading import read_wish
 from metaplan.environments.household import task
 
@@ -93,3 +93,25 @@ def test_people_who_are_shown_such_a_plan_need_no_other_one(index: int):
     assert all(step.endswith(f" {goal}.") for step in puts)
     takes = [step for step in plan.steps if step.startswith("Take ")]
     assert [step for step in changed.steps if step.startswith("Take ")] == takes
+
+
+def test_tasks_look_for_the_same_whatever_their_goal_and_sentence():
+    """A plan for one tells where to look in the other; of another thing or lamp it does not."""
+
+    def sought(sentence: str, task_type: str = "one") -> str:
+        instruction = f"{ROOM}.\nYour task is to: {sentence}."
+        return looks_for(
+            Task(
+                key="k",
+                benchmark="alfworld",
+                task_set="train",
+                task_type=task_type,
+                instruction=instruction,
+            )
+        )
+
+    assert sought("put a cool egg in bed") == sought("cool some egg and put it in desk")
+    others = ("put a cool mug in bed", "look at egg under the desklamp")
+    others = (*others, "look at egg under the floorlamp", "no sentence of ALFRED's")
+    assert len({sought("put a cool egg in bed"), *map(sought, others)}) == 5
+    assert sought("put a cool egg in bed") != sought("put a cool egg in bed", "another")

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -11,6 +12,7 @@ from metaplan.environments import alfworld, household
 from metaplan.environments.household import task
 
 TASKS = [task("train", index) for index in range(24)]
+LAMPS = [task("train", index) for index in range(1, 240, 6)]
 
 
 def demonstrate(task: Task, person: int | None, plan: MetaPlan | None = None) -> ExpertTrajectory:
@@ -72,27 +74,28 @@ def told(trajectory: ExpertTrajectory) -> list[tuple[str, str]]:
     """What people said before each search: kinds of place that the plan names, and the others."""
     orders = (
         re.search(
-            r"(?:The plan says: ([^.]+)\. Then )?I look in this order: ([^.]*)\.", step.thought
+            r"(?:The plan says: ([^.]+)\. Then )?I (?:look|go on) in this order: ([^.]*)\.",
+            step.thought,
         )
         for step in trajectory.steps
     )
     return [(said[1] or "", said[2]) for said in orders if said]
 
 
-def test_for_a_second_thing_people_look_where_the_plan_says_that_it_is() -> None:
-    searched_twice = 0
+def test_the_plan_s_places_for_a_first_and_a_second_thing_are_one_order() -> None:
     for one in TWO_OF_A_KIND:
         wanted = _wanted(one)
         plan = MetaPlan(
             steps=(
-                *("Go to the drawer.", f"Take the first {wanted} from the drawer."),
-                *("Go to the shelf.", f"Take the second {wanted} from the shelf."),
+                *(
+                    "Go to the drawer.",
+                    "Go to the desk.",
+                    f"Take the first {wanted} from the desk.",
+                ),
+                *("Go to the shelf.", "Go to the drawer.", f"Take the second {wanted} from it."),
             )
         )
-        said = [named for named, _ in told(demonstrate(one, 0, plan))]
-        assert said in (["drawer"], ["drawer", "shelf"])
-        searched_twice += len(said) == 2
-    assert searched_twice >= 5
+        assert told(demonstrate(one, 0, plan))[0][0] == "drawer, desk, shelf"
 
 
 def test_people_pass_over_places_of_the_plan_that_there_are_not_and_say_so() -> None:
@@ -113,8 +116,7 @@ def test_people_pass_over_places_of_the_plan_that_there_are_not_and_say_so() -> 
         visited += len(seen)
         for step in searched:
             missing = re.findall(r"(\w+), but there is none", step.thought)
-            goal = trajectory.task.instruction.rpartition("Your task is to:")[2]
-            assert not {kind for kind in missing if kind not in goal} & set(there)
+            assert not set(missing) & set(there)
             passed += len(missing)
         slipped = [s.action.split()[2] for s in trajectory.steps if s.mistake]
         slips += sum(kind in named and kind not in there for kind in slipped)
@@ -122,11 +124,42 @@ def test_people_pass_over_places_of_the_plan_that_there_are_not_and_say_so() -> 
     assert slips >= 1  # to such a place, by mistake
 
 
-def test_for_a_second_thing_people_go_on_where_they_were_if_the_plan_says_nothing_of_it() -> None:
+def test_why_people_pass_over_a_place_of_the_plan_is_true() -> None:
+    """It is not there, they looked there before, or it is where the thing has to go."""
+    given: Counter[str] = Counter()
+    for one in (*TASKS, *LAMPS, *TWO_OF_A_KIND):
+        wanted = _wanted(one)
+        walk = [f"Go to the {kind}." for kind in ("sidetable", "desk", "drawer", "shelf", "safe")]
+        take = f"Take the {wanted} from the safe."
+        instruction = demonstrate(one, 0).task.instruction
+        places = set(re.findall(r"an? (\w+ \d+)", instruction))
+        goal = instruction.rstrip(".").split()[-1]
+        left = set(places)
+        plan = MetaPlan(steps=(*walk, take, *walk, f"Use the {goal}."))
+        for step in demonstrate(one, 0, plan).steps:
+            for kind, why in re.findall(r"(\w+), but (\w+ \w+ \w+)\.", step.thought):
+                given[why] += 1
+                assert {
+                    "there is none": f"{kind} 1" not in places,
+                    "I was there": f"{kind} 1" in places and f"{kind} 1" not in left,
+                    "it goes there": kind == goal,
+                }[why]
+            left.discard(step.action.removeprefix("go to "))
+    assert min(given[why] for why in ("there is none", "I was there", "it goes there")) >= 3
+
+
+@pytest.mark.parametrize("named", [(), ("drawer", "shelf", "sidetable", "desk")])
+def test_for_a_second_thing_people_go_on_in_the_order_of_the_first_search(
+    named: tuple[str, ...],
+) -> None:
     went_on = 0
     for one in TWO_OF_A_KIND:
-        lists = [rest.split(", ") for _, rest in told(demonstrate(one, 0))]
-        for before, after in pairwise(lists):
+        walk = [f"Go to the {kind}." for kind in named]
+        plan = MetaPlan(steps=(*walk, f"Take the first {_wanted(one)}.")) if named else None
+        said = [
+            ", ".join(filter(None, lists)).split(", ") for lists in told(demonstrate(one, 0, plan))
+        ]
+        for before, after in pairwise(said):
             went_on += 1
             assert after == before[len(before) - len(after) :]
     assert went_on >= 10
@@ -134,9 +167,8 @@ def test_for_a_second_thing_people_go_on_where_they_were_if_the_plan_says_nothin
 
 def test_what_people_see_and_will_need_they_say_and_go_back_to() -> None:
     """A lamp while they look for the object, and the second of two that lie together."""
-    lamps = [task("train", index) for index in range(1, 240, 6)]
     for tasks, note in (
-        (lamps, r"Here is (\w+ \d+) at (\w+ \d+)\."),
+        (LAMPS, r"Here is (\w+ \d+) at (\w+ \d+)\."),
         (TWO_OF_A_KIND, r"here is \w+ \d+, and (\w+ \d+)(?:, and \w+ \d+)* at (\w+ \d+)\."),
     ):
         gone_back = 0

@@ -2,11 +2,11 @@
 
 Agents are tuned as in AgentTuning (Zeng et al., 2023) and ETO (Song et al., 2024), on solved
 trajectories. So that an agent can read plans, some stand beside them: the seed plan of the very
-task (``own``), which fits, or that of another task with the same wording (``other``), which may be
-wrong here. They come from the expert, who knows where to look, and from a writer, who knows it
+task (``own``), which fits, or that of another task that looks for the same (``other``), which may
+be wrong here. They come from the expert, who knows where to look, and from a writer, who knows it
 roughly and tries more places; of others' plans the longer ones are shown, which are rare and teach
-most. Whoever demonstrates was shown the plan, and trusts it as far as it goes;
-where a benchmark has one expert, who reads no plans, the own one is told in hindsight.
+most. Whoever demonstrates was shown the plan, and trusts it as far as it goes; where a benchmark
+has one expert, who reads no plans, the own one is told in hindsight.
 """
 
 from __future__ import annotations
@@ -192,18 +192,18 @@ _Known: TypeAlias = dict[tuple[str, int, str | None], ExpertTrajectory]
 
 
 def _by_people(run: Run) -> list[Demonstration]:
-    """Shown the seed plan of their task, of another one, or none.
+    """Shown the seed plan of their task, of another one that looks for the same, or none.
 
-    Where no other task has the wording, the own plan takes its place.
+    Where no other task looks for it, the own plan takes its place.
     """
     known = run.store.demonstrations()
     seeds = _seeds(run, known) if run.tuning.plans.own + run.tuning.plans.other else {}
     tasks = run.train_tasks()
     alike: dict[str, list[Task]] = {}
     for task in tasks.values():
-        alike.setdefault(_wording(task), []).append(task)
+        alike.setdefault(_looks_for(run, task), []).append(task)
     parts = [
-        _part(run, task, person, alike[_wording(task)], seeds)
+        _part(run, task, person, alike[_looks_for(run, task)], seeds)
         for _, task in sorted(tasks.items())
         for person in range(run.tuning.people_for(task.task_type))
     ]
@@ -246,13 +246,15 @@ def _part(
     return _Part(task, person, origin if plan else "none", plan)
 
 
-def _wording(task: Task) -> str:
-    """The sentence that says what is to be done: of equal ones, places and things differ."""
+def _looks_for(run: Run, task: Task) -> str:
+    """What has to be found, or else the sentence: of equal ones, places and things differ."""
+    if run.benchmark.looks_for is not None:
+        return run.benchmark.looks_for(task)
     return task.instruction.strip().rpartition("\n")[2].lower()
 
 
 def _lenders(run: Run, task: Task, person: int, alike: Sequence[Task]) -> list[Task]:
-    """Other tasks of the same wording, at most `_LENDERS`; which ones, is drawn from the keys."""
+    """Other tasks that look for the same, at most `_LENDERS`; which, is drawn from the keys."""
     others = [other for other in alike if other.key != task.key]
     order = (run.config.seed, "lender", task.key, person)
     return sorted(others, key=lambda other: digest(*order, other.key))[:_LENDERS]

@@ -161,6 +161,8 @@ class Benchmark:
             such rule.
         with_other_goal: Tells a task and its plan with another goal of the same kind, drawn at
             random; None for a task that has none. None where the benchmark can't.
+        looks_for: What a task has to find: plans of tasks that look for the same are shown to one
+            another's demonstrators. None where that is told by nothing but the whole sentence.
         action_templates: The actions of Table 1's action space, e.g. ``go to {receptacle}``.
         prompts: The paper's prompt texts.
         example: A 1-shot example for a task: an expert's episode with thoughts, as chat text.
@@ -187,6 +189,7 @@ class Benchmark:
     demonstrate: Demonstrate | None = None
     summarise: Callable[[ExpertTrajectory], MetaPlan] | None = None
     with_other_goal: Callable[[Task, MetaPlan, Random], tuple[Task, MetaPlan] | None] | None = None
+    looks_for: Callable[[Task], str] | None = None
     action_templates: tuple[str, ...]
     prompts: Prompts
     example: Callable[[Task], str]

@@ -18,10 +18,10 @@ class PlanShares(Record):
     Attributes:
         none: No plan.
         own: The seed plan of this task, which fits.
-        other: The seed plan of another training task with the same task sentence, which may name
-            places that are wrong here. Whoever demonstrates is shown either plan as well, looks
-            first where it says, and goes on alone; where the benchmark has no such people, `own` is
-            the summary of the very trajectory, in hindsight.
+        other: The seed plan of another training task that looks for the same, which may name places
+            that are wrong here, and another goal. Whoever demonstrates is shown either plan as
+            well, looks first where it says, and goes on alone; where the benchmark has no such
+            people, `own` is the summary of the very trajectory, in hindsight.
     """
 
     none: float = Field(default=1.0, ge=0.0)

@@ -135,10 +135,10 @@ def _data(run: Run) -> str:
         "",
         *(f"- {key.replace('_', ' ')}: {value}" for key, value in facts.items()),
         "",
-        "The own plan is the seed plan of the task, the other one that of another training task of "
-        "the same wording; whoever demonstrated was shown it as well. A benchmark's one expert is "
-        "shown none: its own plan is the summary of the very trajectory. Thoughts are the expert's "
-        "own, or from a template where it has none.",
+        "The own plan is the seed plan of the task, the other one that of another training task "
+        "that looks for the same; whoever demonstrated was shown it as well. A benchmark's one "
+        "expert is shown none: its own plan is the summary of the very trajectory. Thoughts are "
+        "the expert's own, or from a template where it has none.",
     ]
     return "\n".join(lines)
 

@@ -22,7 +22,7 @@ from metaplan.environments.alfworld.games import (
     read_game,
     resolve,
 )
-from metaplan.environments.alfworld.goals import with_other_goal
+from metaplan.environments.alfworld.goals import looks_for, with_other_goal
 from metaplan.environments.alfworld.person import act_as_expert
 from metaplan.environments.alfworld.summarise import summarise
 from metaplan.environments.contract import Benchmark, Prompts, SetSize
@@ -83,6 +83,7 @@ BENCHMARK = Benchmark(
     demonstrate=_demonstrate,
     summarise=summarise,
     with_other_goal=with_other_goal,
+    looks_for=looks_for,
     action_templates=ACTION_TEMPLATES,
     prompts=Prompts.read(__name__),
     example=_example,

@@ -17,10 +17,16 @@ from metaplan.environments.alfworld.catalogue import OPENABLE
 from metaplan.environments.alfworld.hints import read_hints
 from metaplan.environments.alfworld.reading import read_names, read_wish, type_of
 
-__all__ = ["with_other_goal"]
+__all__ = ["looks_for", "with_other_goal"]
 
 _OPENABLE = {type_.lower() for type_ in OPENABLE}
 _PUT = re.compile(r"(Put .+ in/on the )[a-z]+\.")
+
+
+def looks_for(task: Task) -> str:
+    """What a task has to find, whatever is to be done with it and wherever it is to go."""
+    wish = read_wish(task.instruction)
+    return f"{task.task_type} {wish.object_type} {wish.lamp_type or ''}" if wish else task.key
 
 
 def with_other_goal(task: Task, plan: MetaPlan, chance: Random) -> tuple[Task, MetaPlan] | None:

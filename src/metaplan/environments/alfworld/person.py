@@ -9,10 +9,10 @@ task says, whatever the plan says.
 
 Before each search they say in what order they will look. So a small model that learns from these
 thoughts need not tell from the whole conversation where it has not been: what comes next stands in
-the list. The plan's kinds of place are said as they stand in the plan; of one that there is not
+the list. The plan's kinds of place are said as they stand in the plan; of one that is of no use
 they say so when its turn comes, so that to copy and to see what is there are two decisions, not
-one. For a second thing they go on where they were, but for what the plan says of it. What they see
-and will need later, they say.
+one. Two things of a kind are one search, in one order, whichever of them the plan speaks of: for
+the second they say what is left of it. What they see and will need later, they say.
 
 People slip now and then while they search: they go where they are, or to a place of the plan that
 there is not. An agent that learned from right actions alone would not know what to do after its own
@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache
+from itertools import chain
 from random import Random
 
 from metaplan.core import ExpertStep, ExpertTrajectory, MetaPlan, Task, seed_from
@@ -136,6 +137,8 @@ class _Person:
         self._at = ""
         self._intention = ""
         self._order: list[str] = []  # The kinds of place of the last search, as they were told.
+        self._sought = ""  # The type that was searched last, and where one was found.
+        self._found_at = ""
         self._lamp = ""  # The type that will be needed, until one was seen.
         self.steps: list[ExpertStep] = []
         self.success = False
@@ -144,10 +147,10 @@ class _Person:
         """Does the whole task."""
         self._intention = thoughts.intention(wish)
         self._lamp = wish.lamp_type or ""
-        for nth in range(wish.count):
+        for _ in range(wish.count):
             goal = self._one_of(wish.place_type) if wish.place_type else ""
             # What lies at its goal already is of no use, unless it is to be treated first.
-            thing = self._find(wish.object_type, nth, besides="" if wish.verb else goal)
+            thing = self._find(wish.object_type, besides="" if wish.verb else goal)
             self._take(thing)
             if wish.verb:
                 self._treat(thing, wish.verb)
@@ -176,12 +179,11 @@ class _Person:
         self._go(goal, thoughts.brings(thing, goal))
         self._do(f"put {thing} in/on {goal}", thoughts.puts(thing, goal))
 
-    def _find(self, object_type: str, nth: int = 0, besides: str = "") -> str:
+    def _find(self, object_type: str, besides: str = "") -> str:
         """Goes to where an object of a type is, and says which.
 
         Args:
             object_type: What to look for.
-            nth: How many of the type were sought before.
             besides: A place where it does not count; people never look in others of its kind.
 
         Raises:
@@ -190,34 +192,44 @@ class _Person:
         for place, thing in self._remembered(object_type, besides):
             self._go(place, thoughts.goes_back(thing, place))
             return thing
-        hinted = self._hinted(object_type, nth)
-        self._order = self._in_order(object_type, besides, hinted)
-        self._intention += thoughts.in_this_order(self._order, hinted)
-        missing: list[str] = []  # Kinds that come next, but for which there is no place to look at.
+        if object_type == self._sought and not self._knows:
+            self._order = self._left(besides)
+            self._intention += thoughts.on_in_this_order(self._order)
+        else:
+            hinted = self._hinted(object_type)
+            self._order = self._in_order(object_type, besides, hinted)
+            self._intention += thoughts.in_this_order(self._order, hinted)
+        self._sought = object_type
+        passed: list[tuple[str, str]] = []  # Kinds that come next but are left out, and why.
         begun = False
         for type_ in self._order:
             places = [place for place in self._unseen(besides) if type_of(place) == type_]
             for place in places:
                 if begun and self._slips_here():
                     self._do(f"go to {self._at}", self._looks(object_type, self._at), mistake=True)
-                self._go(place, self._looks(object_type, place, missing))
-                begun, missing = True, []
+                self._go(place, self._looks(object_type, place, passed))
+                begun, passed = True, []
                 if found := self._here(object_type):
+                    self._found_at = place
                     return found[0]
             if not places:
-                missing = self._missed(object_type, type_, missing)
+                passed = self._pass_over(object_type, type_, besides, passed)
         raise _Over(object_type)
 
-    def _missed(self, object_type: str, type_: str, missing: list[str]) -> list[str]:
-        """Goes on from a kind of place that the plan names in vain: by mistake even to it.
+    def _pass_over(
+        self, object_type: str, type_: str, besides: str, passed: list[tuple[str, str]]
+    ) -> list[tuple[str, str]]:
+        """Leaves out a kind of place that the plan names in vain; by mistake goes even to it.
 
         Returns:
-            The kinds that the next thought has to pass over.
+            What the next thought has to pass over.
         """
-        is_there = any(type_of(place) == type_ for place in self._places)
-        if is_there or not self._slips_here():
-            return [*missing, type_]
-        thought = self._looks(object_type, f"{type_} 1", missing)
+        if any(type_of(place) == type_ for place in self._places):
+            goes_there = type_ == type_of(besides)
+            return [*passed, (type_, thoughts.GOES_THERE if goes_there else thoughts.WAS_THERE)]
+        if not self._slips_here():
+            return [*passed, (type_, thoughts.NOT_THERE)]
+        thought = self._looks(object_type, f"{type_} 1", passed)
         self._do(f"go to {type_} 1", thought, mistake=True)
         return []
 
@@ -231,11 +243,11 @@ class _Person:
         slips = not self._is_expert and self._slips.random() < _SLIPS
         return slips and not self._here(self._lamp)
 
-    def _looks(self, object_type: str, place: str, missing: Sequence[str] = ()) -> str:
+    def _looks(self, object_type: str, place: str, passed: Sequence[tuple[str, str]] = ()) -> str:
         """The thought of a step of a search, which notes a lamp that will be needed."""
         lamp = self._here(self._lamp)
         seen = f"{lamp[0]} at {self._at}" if lamp else ""
-        thought = thoughts.looks(object_type, place, missing, seen)
+        thought = thoughts.looks(object_type, place, passed, seen)
         if lamp:
             self._lamp = ""
         return thought
@@ -247,10 +259,17 @@ class _Person:
                 if type_of(thing) == object_type and self._counts(place, besides):
                     yield place, thing
 
-    def _hinted(self, object_type: str, nth: int) -> tuple[str, ...]:
-        """The kinds of place that the plan names for the nth thing of a type."""
-        named = [hint.places for hint in self._hints if object_type in hint.words]
-        return named[nth] if nth < len(named) else ()
+    def _left(self, besides: str) -> list[str]:
+        """What is left of the order of the last search, for another thing of the same type."""
+        done = self._order.index(type_of(self._found_at))
+        if not any(type_of(p) == self._order[done] for p in self._unseen(besides)):
+            done += 1
+        return self._order[done:]
+
+    def _hinted(self, object_type: str) -> tuple[str, ...]:
+        """The kinds of place that the plan names for things of a type, whichever of them."""
+        named = (hint.places for hint in self._hints if object_type in hint.words)
+        return tuple(dict.fromkeys(chain.from_iterable(named)))
 
     def _unseen(self, besides: str) -> list[str]:
         left = (place for place in self._places if place not in self._seen)

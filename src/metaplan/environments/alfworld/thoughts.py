@@ -12,12 +12,16 @@ from metaplan.environments.alfworld.catalogue import OPENABLE
 from metaplan.environments.alfworld.reading import Verb, Wish, type_of
 
 __all__ = [
+    "GOES_THERE",
+    "NOT_THERE",
     "STATIONS",
+    "WAS_THERE",
     "brings",
     "goes_back",
     "in_this_order",
     "intention",
     "looks",
+    "on_in_this_order",
     "opens",
     "puts",
     "takes",
@@ -27,6 +31,10 @@ __all__ = [
 
 STATIONS: dict[Verb, str] = {"clean": "sinkbasin", "heat": "microwave", "cool": "fridge"}
 """Where a thing is treated, by the verb."""
+
+# Why a kind of place that a plan names is passed over. Different reasons have different words: each
+# is seen in another part of the conversation.
+NOT_THERE, WAS_THERE, GOES_THERE = "there is none", "I was there", "it goes there"
 
 _INSIDE = {type_.lower() for type_ in OPENABLE} | {
     *("sinkbasin", "bathtubbasin", "garbagecan", "laundryhamper")
@@ -52,19 +60,25 @@ def in_this_order(kinds: Sequence[str], hinted: Collection[str]) -> str:
     return f"The plan says: {said}. Then I look in this order: {rest}. "
 
 
-def looks(object_type: str, place: str, missing: Sequence[str], seen: str) -> str:
+def on_in_this_order(kinds: Sequence[str]) -> str:
+    """What is said before a search for another thing of the same type: what is left."""
+    return f"I go on in this order: {', '.join(kinds)}. "
+
+
+def looks(object_type: str, place: str, passed: Sequence[tuple[str, str]], seen: str) -> str:
     """A step of a search.
 
     Args:
         object_type: What is sought.
         place: Where to look next.
-        missing: The kinds of place that would have come before, but are not to be had.
+        passed: The kinds of place that would have come before, each with why it is passed over:
+            one of the `NOT_THERE`, `WAS_THERE`, `GOES_THERE`.
         seen: What is here that will be needed later, and where this is: ``desklamp 1 at desk 2``.
     """
     noted = f"Here is {seen}. " if seen else ""
-    passed = "".join(f"One may be {_where(type_)}, but there is none. " for type_ in missing)
-    why = f"One may be {_where(type_of(place))}"
-    return f"{_need(object_type)}, and none is here. {noted}{passed}{why}. I look at {place}."
+    left_out = "".join(f"One may be {_where(type_)}, but {why}. " for type_, why in passed)
+    looked_at = f"One may be {_where(type_of(place))}. I look at {place}."
+    return f"{_need(object_type)}, and none is here. {noted}{left_out}{looked_at}"
 
 
 def opens(place: str) -> str:

@@ -112,6 +112,7 @@ BENCHMARK = Benchmark(
     demonstrate=demonstrate,
     summarise=alfworld.BENCHMARK.summarise,
     with_other_goal=alfworld.BENCHMARK.with_other_goal,
+    looks_for=alfworld.BENCHMARK.looks_for,
     action_templates=alfworld.BENCHMARK.action_templates,
     prompts=alfworld.BENCHMARK.prompts,
     example=alfworld.BENCHMARK.example,
