@@ -1,9 +1,8 @@
 """People who demonstrate for agent tuning: many, fallible about places, guided by plans."""
 
-import itertools
 import re
 from collections import Counter
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 
@@ -87,12 +86,12 @@ def test_the_plan_s_places_for_a_first_and_a_second_thing_are_one_order() -> Non
         wanted = _wanted(one)
         plan = MetaPlan(
             steps=(
-                *(
-                    "Go to the drawer.",
-                    "Go to the desk.",
-                    f"Take the first {wanted} from the desk.",
-                ),
-                *("Go to the shelf.", "Go to the drawer.", f"Take the second {wanted} from it."),
+                "Go to the drawer.",
+                "Go to the desk.",
+                f"Take the first {wanted} from the desk.",
+                "Go to the shelf.",
+                "Go to the drawer.",
+                f"Take the second {wanted} from it.",
             )
         )
         assert told(demonstrate(one, 0, plan))[0][0] == "drawer, desk, shelf"
@@ -172,7 +171,7 @@ def test_what_people_see_and_will_need_they_say_and_go_back_to() -> None:
         (TWO_OF_A_KIND, r"here is \w+ \d+, and (\w+ \d+)(?:, and \w+ \d+)* at (\w+ \d+)\."),
     ):
         gone_back = 0
-        for one, person in itertools.product(tasks, range(2)):
+        for one, person in product(tasks, range(2)):
             thoughts = [step.thought for step in demonstrate(one, person).steps]
             until_taken, _, after = " ".join(thoughts).partition(" I take it.")
             if found := re.search(note, until_taken):

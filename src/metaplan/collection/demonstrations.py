@@ -199,12 +199,13 @@ def _by_people(run: Run) -> list[Demonstration]:
     known = run.store.demonstrations()
     seeds = _seeds(run, known) if run.tuning.plans.own + run.tuning.plans.other else {}
     tasks = run.train_tasks()
+    sought = {key: _looks_for(run, task) for key, task in tasks.items()}
     alike: dict[str, list[Task]] = {}
-    for task in tasks.values():
-        alike.setdefault(_looks_for(run, task), []).append(task)
+    for key, task in tasks.items():
+        alike.setdefault(sought[key], []).append(task)
     parts = [
-        _part(run, task, person, alike[_looks_for(run, task)], seeds)
-        for _, task in sorted(tasks.items())
+        _part(run, task, person, alike[sought[key]], seeds)
+        for key, task in sorted(tasks.items())
         for person in range(run.tuning.people_for(task.task_type))
     ]
     _play(run, parts, known, "demonstrations")
