@@ -4,7 +4,7 @@
 
 Success in %, within the recipe's step limit or within fewer steps, of each run and of all; 95%
 intervals are percentiles of 10,000 bootstraps that draw runs and tasks. The runs must have
-evaluated the same tasks.
+evaluated the same tasks. Of a run that several agents played, the last one counts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def successes(run: Path, within: int | None) -> dict[str, dict[str, list[float]]
     most = sys.maxsize if within is None else within
     with sqlite3.connect(f"file:{run / 'run.db'}?mode=ro", uri=True) as database:
         rows = database.execute(
-            "SELECT task_key, plan_key, success, steps FROM episodes WHERE purpose = 'evaluate'"
+            "SELECT task_key, plan_key, success, steps FROM episodes WHERE purpose = 'evaluate' "
+            "AND agent = (SELECT agent FROM episodes WHERE purpose = 'evaluate' "
+            "ORDER BY finished_at DESC LIMIT 1)"
         )
         played = {
             (task, plan): float(success and steps <= most) for task, plan, success, steps in rows
