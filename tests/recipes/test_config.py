@@ -55,6 +55,7 @@ def test_what_a_recipe_does_not_say_is_the_papers(recipe):
         ("agent.placement=prompt", "agent.placement: .*'instruction', 'thought' or 'observation'"),
         ("agent.model=local", "agent: .*'path' is needed for model 'local'"),
         ("agent.model=served", "agent: .*'served' is needed for model 'served'"),
+        ("agent.path=household-agent", "agent: .*'path' is of model 'local' alone: null for model"),
         ("agent.served={model: m}", "agent: .*'served' is needed for model 'served'"),
         (
             "collect.summariser={served: {model: m}, again_at: [0.3, 3.0]}",

@@ -124,8 +124,10 @@ class AgentConfig(Record):
 
     @model_validator(mode="after")
     def _a_model_is_whole(self) -> AgentConfig:
-        if (self.model == "local") != (self.path is not None):
-            raise ValueError("'path' is needed for model 'local', and only there")
+        if self.model == "local" and self.path is None:
+            raise ValueError("'path' is needed for model 'local': a directory, or a built-in name")
+        if self.model != "local" and self.path is not None:
+            raise ValueError(f"'path' is of model 'local' alone: null for model {self.model!r}")
         if (self.model == "served") != (self.served is not None):
             raise ValueError("'served' is needed for model 'served', and only there")
         return self
