@@ -155,6 +155,22 @@ def test_all_plans_that_share_a_score_are_taken_as_far_as_each_has_a_partner():
     assert [found.plan for found in best_plans([*scores, *worst], "all")] == best
 
 
+@pytest.mark.parametrize("ties", ["one", "all"])
+def test_every_worst_plan_is_held_against_a_merged_one_among_the_best(ties):
+    merged = score(MetaPlan(steps=("Go everywhere.",)), 1.0).model_copy(update={"merged": True})
+    worst = [score(plan, 0.0) for plan in PLANS[:3]]
+    pairs = preference_pairs([score(GOOD, 1.0), merged, score(OTHER, 1.0), *worst], ties)
+    assert {pair.chosen for pair in pairs} == {merged.plan}
+    assert len({pair.rejected for pair in pairs}) == (1 if ties == "one" else 3)
+
+
+def test_a_merged_plan_that_is_not_among_the_best_is_a_plan_as_any_other():
+    merged = score(MetaPlan(steps=("Go everywhere.",)), 0.0).model_copy(update={"merged": True})
+    pairs = preference_pairs([score(GOOD, 1.0), score(OTHER, 1.0), merged, score(BAD, 0.0)], "all")
+    assert {pair.chosen for pair in pairs} == {GOOD, OTHER}
+    assert {pair.rejected for pair in pairs} == {merged.plan, BAD}
+
+
 @given(SCORES)
 def test_more_pairs_of_a_task_begin_with_its_only_one(scores):
     tasks = {}

@@ -181,6 +181,7 @@ class PlanScore(Record):
         mean: In [0, 1].
         standard_error: Of the mean; 0 for a single episode or equal rewards.
         count: Episodes that entered the mean (void ones never do).
+        merged: Whether the plan was merged from those that the planner drew for the task.
     """
 
     task_key: str
@@ -188,6 +189,7 @@ class PlanScore(Record):
     mean: float = Field(ge=0.0, le=1.0)
     standard_error: float = Field(ge=0.0)
     count: int = Field(ge=1)
+    merged: bool = False
 
 
 class PreferencePair(Record):

@@ -163,6 +163,8 @@ class Benchmark:
             random; None for a task that has none. None where the benchmark can't.
         looks_for: What a task has to find: plans of tasks that look for the same are shown to one
             another's demonstrators. None where that is told by nothing but the whole sentence.
+        merge: Makes one plan of several that were drawn for a task; None for plans that don't fit
+            together. None where the benchmark can't.
         action_templates: The actions of Table 1's action space, e.g. ``go to {receptacle}``.
         prompts: The paper's prompt texts.
         example: A 1-shot example for a task: an expert's episode with thoughts, as chat text.
@@ -190,6 +192,7 @@ class Benchmark:
     summarise: Callable[[ExpertTrajectory], MetaPlan] | None = None
     with_other_goal: Callable[[Task, MetaPlan, Random], tuple[Task, MetaPlan] | None] | None = None
     looks_for: Callable[[Task], str] | None = None
+    merge: Callable[[Task, Sequence[MetaPlan]], MetaPlan | None] | None = None
     action_templates: tuple[str, ...]
     prompts: Prompts
     example: Callable[[Task], str]

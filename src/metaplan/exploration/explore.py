@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from metaplan.core import EpisodeSpec, MetaPlan, PlanScore, PreferencePair
+from metaplan.core import ConfigError, EpisodeSpec, MetaPlan, PlanScore, PreferencePair
 from metaplan.exploration.allocation import Adaptive, Round, Uniform
 from metaplan.exploration.pairs import best_plans, preference_pairs, read_pairs
 from metaplan.exploration.quality import (
@@ -53,16 +53,23 @@ def explore(run: Run, samples: Mapping[str, Sequence[PlanSample]]) -> list[PlanS
 
     Equal samples of a task share their episodes, as they are the same plan. Which episodes a round
     has depends on the rewards of the rounds before alone: a resumed run comes to the same ones, and
-    finds them played.
+    finds them played. With ``explore.merged``, a plan that is merged from a task's samples is
+    played beside them.
 
     Returns:
         Scores of the complete plans; incomplete ones are reported and left out.
+
+    Raises:
+        ConfigError: The benchmark can't merge plans.
     """
     config = run.config.explore
     tasks = run.explored_tasks()
     agent = run.exploring_agent()
     environments = agent.environment_fingerprints(run.benchmark, tasks.values())
     plans = {key: {s.plan.key: s.plan for s in group if s.plan} for key, group in samples.items()}
+    merged = _merged_plans(run, samples) if config.merged else {}
+    for key, plan in merged.items():
+        plans[key][plan.key] = plan
     allocation = _allocation(config, plans)
     specs: list[EpisodeSpec] = []
     rewards: dict[str, float] = {}
@@ -86,7 +93,10 @@ def explore(run: Run, samples: Mapping[str, Sequence[PlanSample]]) -> list[PlanS
             rewards |= run.store.rewards(spec.key for spec in new)
             specs += new
         earned = rewards_of(specs, rewards)
-        scores = plan_scores(plans, earned)
+        scores = [
+            score.model_copy(update={"merged": score.plan == merged.get(score.task_key)})
+            for score in plan_scores(plans, earned)
+        ]
         result.update(
             plans=len(scores),
             episodes=len(rewards),
@@ -97,6 +107,21 @@ def explore(run: Run, samples: Mapping[str, Sequence[PlanSample]]) -> list[PlanS
         run.datasets / "plan_scores.jsonl", (score.model_dump(mode="json") for score in scores)
     )
     return scores
+
+
+def _merged_plans(run: Run, samples: Mapping[str, Sequence[PlanSample]]) -> dict[str, MetaPlan]:
+    """By task key; none for a task whose samples hold no plan."""
+    merge = run.benchmark.merge
+    if merge is None:
+        raise ConfigError(
+            f"explore.merged: plans of {run.benchmark.name} can't be merged; set false"
+        )
+    tasks = run.explored_tasks()
+    found = (
+        (key, merge(tasks[key], [sample.plan for sample in group if sample.plan]))
+        for key, group in samples.items()
+    )
+    return {key: plan for key, plan in found if plan}
 
 
 def _allocation(

@@ -26,6 +26,10 @@ def preference_pairs(scores: Iterable[PlanScore], ties: Ties = "one") -> list[Pr
     a plan either leads to the goal or does not, most plans of a task share a score, and a single
     pair leaves out most of what was found.
 
+    A plan that was merged from a task's others is taken before these where they share the highest
+    score, and with ``all`` it is held against every one that shares the lowest: it knows what they
+    know together, and there is one of it.
+
     Where plans were played unequally often, means can't be compared: one success in one episode is
     less than nine in ten. Then plans are compared by what is believed of them
     (`metaplan.exploration.belief`), the pair has these values as its scores, and tasks with a gap
@@ -45,6 +49,8 @@ def preference_pairs(scores: Iterable[PlanScore], ties: Ties = "one") -> list[Pr
         high, low = plans[0][0], plans[-1][0]
         if high - low > compared.smallest_gap:
             best_of_all, worst_of_all = (_sharing(q, plans, ties) for q in (high, low))
+            if merged := [plan for own, plan in plans if own == high and plan.merged]:
+                best_of_all = merged * len(worst_of_all)
             pairs += [
                 PreferencePair(
                     task_key=task_key,

@@ -63,6 +63,7 @@ EXTENDABLE = (
     "explore.plans_per_task",
     "explore.episodes_per_plan",
     "explore.budget",
+    "explore.merged",
     "evaluate.episodes_per_task",
     "tuning.people",
     "tuning.eto_tasks",
@@ -187,6 +188,8 @@ class ExploreConfig(Record):
             pair a task (equation 7); or ``all`` are: with greedy agents, where a plan either leads
             to the goal or does not, most plans share a score, and ``all`` makes more of what was
             explored. Of RFT's best plans likewise.
+        merged: Whether, for each task, a plan is played too that is merged from its M: it knows
+            what any of them knows. Where it is among the best, the worst are held against it.
         pairs: A JSONL file of one's own preference pairs in place of exploration's.
     """
 
@@ -199,6 +202,7 @@ class ExploreConfig(Record):
     agent_temperature: float | None = Field(default=None, ge=0.0, le=2.0)
     step_limit: int | None = Field(default=None, ge=1)
     ties: Ties = "one"
+    merged: bool = False
     pairs: str | None = None
 
     @property

@@ -279,7 +279,8 @@ class _Estimate:
 
     def _explore(self, tasks: int) -> PlannedStage:
         explore = self._config.explore
-        episodes = tasks * explore.plans_per_task * explore.episodes_per_plan
+        plans = explore.plans_per_task + explore.merged
+        episodes = tasks * plans * explore.episodes_per_plan
         adaptive = explore.allocation == "adaptive"
         return self._played(
             "explore",

@@ -23,6 +23,7 @@ from metaplan.environments.alfworld.games import (
     resolve,
 )
 from metaplan.environments.alfworld.goals import looks_for, with_other_goal
+from metaplan.environments.alfworld.merging import merge
 from metaplan.environments.alfworld.person import act_as_expert
 from metaplan.environments.alfworld.summarise import summarise
 from metaplan.environments.contract import Benchmark, Prompts, SetSize
@@ -84,6 +85,7 @@ BENCHMARK = Benchmark(
     summarise=summarise,
     with_other_goal=with_other_goal,
     looks_for=looks_for,
+    merge=merge,
     action_templates=ACTION_TEMPLATES,
     prompts=Prompts.read(__name__),
     example=_example,

@@ -113,6 +113,7 @@ BENCHMARK = Benchmark(
     summarise=alfworld.BENCHMARK.summarise,
     with_other_goal=alfworld.BENCHMARK.with_other_goal,
     looks_for=alfworld.BENCHMARK.looks_for,
+    merge=alfworld.BENCHMARK.merge,
     action_templates=alfworld.BENCHMARK.action_templates,
     prompts=alfworld.BENCHMARK.prompts,
     example=alfworld.BENCHMARK.example,
