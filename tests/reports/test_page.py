@@ -264,3 +264,12 @@ def test_the_page_never_scrolls_sideways(chromium, text, tmp_path, width):
     )
     dom, _ = rendered(chromium, frame, tmp_path / "profile", width=1300)
     assert "<title>hidden 0</title>" in dom
+
+
+def test_the_quality_of_merged_plans_is_told_where_there_are_such(results, sample):
+    context = sample.context()
+    assert "Q of merged plans" not in page(results, context)
+    merged, *others = context.plan_scores
+    scores = (merged.model_copy(update={"merged": True, "mean": 0.75}), *others)
+    told = page(results, sample.context(plan_scores=scores))
+    assert "<dt>Q of merged plans</dt><dd>0.75</dd>" in told

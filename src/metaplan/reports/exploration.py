@@ -20,6 +20,7 @@ class ExplorationSummary:
         qualities: `Q(p)` of every plan.
         spreads: Best minus worst `Q` of every task that has at least two plans.
         ties: Tasks whose plans all score the same: no pair.
+        mean_merged: Mean `Q` of the plans that were merged from others; None without such.
         mean_gap: Chosen minus rejected score, averaged over pairs; 0 without pairs.
     """
 
@@ -30,6 +31,7 @@ class ExplorationSummary:
     mean: float
     mean_best: float
     mean_worst: float
+    mean_merged: float | None
     mean_standard_error: float
     ties: int
     pairs: int
@@ -46,6 +48,7 @@ def summarise(
     for score in scores:
         by_task[score.task_key].append(score.mean)
     spreads = [max(means) - min(means) for means in by_task.values() if len(means) > 1]
+    merged = [score.mean for score in scores if score.merged]
     gaps = [pair.chosen_score - pair.rejected_score for pair in pairs]
     return ExplorationSummary(
         tasks=len(by_task),
@@ -55,6 +58,7 @@ def summarise(
         mean=fmean(map(fmean, by_task.values())),
         mean_best=fmean(map(max, by_task.values())),
         mean_worst=fmean(map(min, by_task.values())),
+        mean_merged=fmean(merged) if merged else None,
         mean_standard_error=fmean(score.standard_error for score in scores),
         ties=sum(spread == 0.0 for spread in spreads),
         pairs=len(pairs),
