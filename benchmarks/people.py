@@ -17,7 +17,6 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import takewhile
 from pathlib import Path
 
 from rich.console import Console
@@ -26,7 +25,8 @@ from rich.table import Table
 
 from metaplan.core import MetaPlan, Task
 from metaplan.environments import LoadedTask, get_benchmark
-from metaplan.environments.alfworld.catalogue import LAMP, merged_rooms
+from metaplan.environments.alfworld.catalogue import LAMP, merged_rooms, read_world
+from metaplan.environments.alfworld.hints import read_hints
 from metaplan.environments.alfworld.person import act_as_expert
 from metaplan.environments.household.houses import places_in
 from metaplan.environments.household.scenarios import Scenario, draw_scenario
@@ -35,6 +35,8 @@ from metaplan.planners import read_jsonl
 SPLITS = ("seen", "unseen")
 LENGTHS = (0, 1, 2, 3, 4, 5, 7, 9)
 METHODS = ("sft", "rft", "mpo")
+KINDS = {kind.lower() for kind in read_world().holds}
+"""Of place, in any house."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,6 @@ def ideal_plan(game: Game, length: int) -> MetaPlan | None:
     return MetaPlan(steps=tuple(steps))
 
 
-def first_list(plan: MetaPlan) -> list[str]:
-    """The kinds of place that a plan names before it takes anything."""
-    before = takewhile(lambda step: not step.startswith("Take "), plan.steps)
-    said = (step.removeprefix("Go to the ").rstrip(".") for step in before if "Go to the" in step)
-    return list(dict.fromkeys(said))
-
-
 def success(
     games: Sequence[Game], people: int, plan_of: Callable[[Game], MetaPlan | None]
 ) -> float:
@@ -107,7 +102,9 @@ def described(games: Sequence[Game], plans: Mapping[str, MetaPlan]) -> tuple[flo
     """Means of first lists: kinds that they name, that stand there, and the share covered in %."""
     named, there, covered = 0, 0, 0.0
     for game in games:
-        kinds = first_list(plans[game.task.key]) if game.task.key in plans else []
+        plan = plans.get(game.task.key)
+        hints = read_hints(plan, KINDS) if plan else ()
+        kinds = hints[0].places if hints else ()
         chances = game.likely_kinds(game.scenario.goal.object_type)
         furniture = {kind.lower() for kind in game.scenario.house.furniture}
         named += len(kinds)

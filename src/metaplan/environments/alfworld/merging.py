@@ -79,8 +79,10 @@ def _parts(steps: Sequence[str]) -> Iterator[_Part]:
         if step.startswith((_GO, _OPEN, "Go to where ")):
             way.append(step)
             continue
-        taken = step.rstrip(".").partition(_FROM) if step.startswith("Take ") else (step, "", "")
-        yield _Part(tuple(way), taken[0].rstrip("."), taken[2])
+        deed, whence = step.rstrip("."), ""
+        if deed.startswith("Take "):
+            deed, _, whence = deed.partition(_FROM)
+        yield _Part(tuple(way), deed, whence)
         way = []
 
 
