@@ -139,13 +139,12 @@ def test_exploring_episodes_may_have_fewer_steps_than_evaluation_s(adaptive_run:
 def test_a_plan_merged_from_a_task_s_samples_is_played_beside_them(run_copy: Path):
     config = run_copy / "config.yaml"
     config.write_text(config.read_text("utf-8").replace("merged: false", "merged: true"), "utf-8")
-    samples = {
-        score.task_key: [score.plan for score in exploring(run_copy) if not score.merged]
-        for score in exploring(run_copy)
-    }
-    scores = exploring(run_copy)
+    with Run(None, run_copy) as run:
+        drawn = sample(run, run_copy / "planners" / "sft")
+        scores = explore(run, drawn)
+    samples = {key: [one.plan for one in group if one.plan] for key, group in drawn.items()}
     merged = {score.task_key: score.plan for score in scores if score.merged}
-    assert set(merged) == set(samples)
+    assert set(merged) == {key for key, plans in samples.items() if plans}
     assert any(plan not in samples[key] for key, plan in merged.items())
     recipe = load_recipe(config)
     most = recipe.explore.plans_per_task + 1

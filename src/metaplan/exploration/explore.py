@@ -6,7 +6,8 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from metaplan.core import ConfigError, EpisodeSpec, MetaPlan, PlanScore, PreferencePair
+from metaplan.core import ConfigError, EpisodeSpec, MetaPlan, PlanScore, PreferencePair, Task
+from metaplan.environments import Benchmark
 from metaplan.exploration.allocation import Adaptive, Round, Uniform
 from metaplan.exploration.pairs import best_plans, preference_pairs, read_pairs
 from metaplan.exploration.quality import (
@@ -67,7 +68,7 @@ def explore(run: Run, samples: Mapping[str, Sequence[PlanSample]]) -> list[PlanS
     agent = run.exploring_agent()
     environments = agent.environment_fingerprints(run.benchmark, tasks.values())
     plans = {key: {s.plan.key: s.plan for s in group if s.plan} for key, group in samples.items()}
-    merged = _merged_plans(run, samples) if config.merged else {}
+    merged = _merged_plans(run.benchmark, tasks, samples) if config.merged else {}
     for key, plan in merged.items():
         plans[key][plan.key] = plan
     allocation = _allocation(config, plans)
@@ -109,14 +110,13 @@ def explore(run: Run, samples: Mapping[str, Sequence[PlanSample]]) -> list[PlanS
     return scores
 
 
-def _merged_plans(run: Run, samples: Mapping[str, Sequence[PlanSample]]) -> dict[str, MetaPlan]:
+def _merged_plans(
+    benchmark: Benchmark, tasks: Mapping[str, Task], samples: Mapping[str, Sequence[PlanSample]]
+) -> dict[str, MetaPlan]:
     """By task key; none for a task whose samples hold no plan."""
-    merge = run.benchmark.merge
+    merge = benchmark.merge
     if merge is None:
-        raise ConfigError(
-            f"explore.merged: plans of {run.benchmark.name} can't be merged; set false"
-        )
-    tasks = run.explored_tasks()
+        raise ConfigError(f"explore.merged: plans of {benchmark.name} can't be merged; set false")
     found = (
         (key, merge(tasks[key], [sample.plan for sample in group if sample.plan]))
         for key, group in samples.items()

@@ -279,13 +279,13 @@ class _Estimate:
 
     def _explore(self, tasks: int) -> PlannedStage:
         explore = self._config.explore
-        plans = explore.plans_per_task + explore.merged
-        episodes = tasks * plans * explore.episodes_per_plan
+        episodes = tasks * explore.plans_per_task * explore.episodes_per_plan
+        merged = tasks * explore.merged * explore.episodes_per_plan
         adaptive = explore.allocation == "adaptive"
         return self._played(
             "explore",
             tasks,
-            math.ceil(episodes * explore.budget) if adaptive else episodes,
+            math.ceil(episodes * explore.budget) if adaptive else episodes + merged,
             limit=min(self._train.step_limit, explore.step_limit or math.inf),
             alike=explore.episodes_per_plan,
             planned=not adaptive or self._finished("explore"),

@@ -16,6 +16,7 @@ from metaplan.core import MetaPlan, Task
 from metaplan.environments.alfworld.catalogue import OPENABLE
 from metaplan.environments.alfworld.hints import read_hints
 from metaplan.environments.alfworld.reading import read_names, read_wish, type_of
+from metaplan.environments.alfworld.summarise import ways_and_deeds
 
 __all__ = ["looks_for", "with_other_goal"]
 
@@ -61,13 +62,10 @@ def with_other_goal(task: Task, plan: MetaPlan, chance: Random) -> tuple[Task, M
 
 def _steps(steps: Sequence[str], new: str) -> Iterator[str]:
     """The plan's steps, each walk to the goal made one to the new goal."""
-    walk: list[str] = []  # Steps since the last deed.
     opened: set[str] = set()
     at = ""
-    for step in steps:
-        if step.startswith(("Go to the ", "Open the ")):
-            walk.append(step)
-            continue
+    for way, step in ways_and_deeds(steps):
+        walk = list(way)
         if put := _PUT.fullmatch(step):
             walk = [] if at == new else [f"Go to the {new}."]
             if new in _OPENABLE - opened:
@@ -80,4 +78,4 @@ def _steps(steps: Sequence[str], new: str) -> Iterator[str]:
             for said in walk
             if said.startswith("Open the ")
         }
-        walk, at = [], deed.rstrip(".").rpartition(" ")[2]
+        at = deed.rstrip(".").rpartition(" ")[2]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from metaplan.core import MetaPlan, Task
 from metaplan.environments.alfworld.reading import read_names, type_of
+from metaplan.environments.alfworld.summarise import ways_and_deeds
 
 __all__ = ["merge"]
 
@@ -74,16 +75,11 @@ def merge(task: Task, plans: Sequence[MetaPlan]) -> MetaPlan | None:
 
 
 def _parts(steps: Sequence[str]) -> Iterator[_Part]:
-    way: list[str] = []
-    for step in steps:
-        if step.startswith((_GO, _OPEN, "Go to where ")):
-            way.append(step)
-            continue
+    for way, step in ways_and_deeds(steps):
         deed, whence = step.rstrip("."), ""
         if deed.startswith("Take "):
             deed, _, whence = deed.partition(_FROM)
-        yield _Part(tuple(way), deed, whence)
-        way = []
+        yield _Part(way, deed, whence)
 
 
 def _merged(parts: Sequence[_Part], room: set[str]) -> tuple[str, ...]:

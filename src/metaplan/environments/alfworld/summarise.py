@@ -9,12 +9,12 @@ one trajectory is, and nothing was put into them, good or bad, that the expert d
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from metaplan.core import DataError, ExpertStep, ExpertTrajectory, MetaPlan
 
-__all__ = ["summarise"]
+__all__ = ["summarise", "ways_and_deeds"]
 
 _MOST_STEPS = 14
 # A search is told by the kinds of place that it went through, in its order; one that went through
@@ -57,6 +57,17 @@ def summarise(trajectory: ExpertTrajectory) -> MetaPlan:
             f"expected ALFWorld actions such as 'take mug 1 from desk 1'"
         )
     return MetaPlan(steps=tuple(line.text for line in said))
+
+
+def ways_and_deeds(steps: Sequence[str]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Splits a plan in the words of `summarise`: each deed, after the steps that go and open."""
+    way: list[str] = []
+    for step in steps:
+        if step.startswith(("Go to ", "Open the ")):
+            way.append(step)
+        else:
+            yield tuple(way), step
+            way = []
 
 
 @dataclass(frozen=True, slots=True)
