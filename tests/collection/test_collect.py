@@ -331,13 +331,15 @@ def test_a_share_of_the_seed_plans_is_told_with_another_goal(tmp_path, share, le
     assert least <= changed <= most
 
 
-def test_where_goals_can_not_be_told_otherwise_it_is_refused_before_any_work(tmp_path):
+@pytest.mark.parametrize("setting", ["collect.other_goals=0.5", "explore.merged=true"])
+def test_what_the_benchmark_has_no_rule_for_is_refused_before_any_work(tmp_path, setting):
     path = tmp_path / "webshop.yaml"
     sets = {"household": "webshop", "task_set: seen": "task_set: test@builtin"}
     text = RECIPE.replace("task_set: train", "task_set: train@builtin")
     for old, new in sets.items():
         text = text.replace(old, new)
     path.write_text(text)
-    config = load_recipe(path, ["collect.other_goals=0.5"])
-    with Run(config, tmp_path / "run") as run, pytest.raises(ConfigError, match="other_goals"):
-        collect(run)
+    config = load_recipe(path, [setting])
+    with pytest.raises(ConfigError, match=rf"{setting.partition('=')[0]}: plans of webshop can't"):
+        Run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

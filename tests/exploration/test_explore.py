@@ -5,13 +5,12 @@ import signal
 import sqlite3
 import subprocess
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from metaplan import load_recipe
-from metaplan.core import ConfigError, RunError
+from metaplan.core import RunError
 from metaplan.exploration import explore, sample
 from metaplan.runs import Run, estimate_run, read_status
 
@@ -149,12 +148,3 @@ def test_a_plan_merged_from_a_task_s_samples_is_played_beside_them(run_copy: Pat
     recipe = load_recipe(config)
     most = recipe.explore.plans_per_task + 1
     assert planned(recipe, run_copy)[0] <= len(merged) * most * recipe.explore.episodes_per_plan
-
-
-def test_plans_that_a_benchmark_can_not_merge_are_refused(run_copy: Path, monkeypatch):
-    config = run_copy / "config.yaml"
-    config.write_text(config.read_text("utf-8").replace("merged: false", "merged: true"), "utf-8")
-    with Run(None, run_copy) as run:
-        monkeypatch.setattr(run, "benchmark", replace(run.benchmark, merge=None))
-        with pytest.raises(ConfigError, match=r"explore\.merged: .*household.*set false"):
-            explore(run, {})

@@ -13,7 +13,7 @@ from metaplan.collection.memory import RememberedModel
 from metaplan.collection.review import read_decisions, write_review
 from metaplan.collection.seeds import Attempt, SeedPlan, SeedPlans, by_rule, sort_out
 from metaplan.collection.summariser import Summariser
-from metaplan.core import ConfigError, ExpertTrajectory, MetaPlan, Task, UserError, seed_from
+from metaplan.core import ExpertTrajectory, MetaPlan, Task, UserError, seed_from
 from metaplan.episodes import for_each
 from metaplan.models import ServedModel
 from metaplan.planners import plan_line, write_jsonl
@@ -40,11 +40,9 @@ def collect(run: Run) -> Path:
 
     Raises:
         UserError: Nobody can summarise, or no seed plan passed.
-        ConfigError: The benchmark's plans can't be told with other goals, and the recipe wants it.
         DataError: An imported file or ``review.jsonl`` is wrong.
         RunError: The model answers nobody any more; what it answered before is kept.
     """
-    _check(run)
     own = run.config.collect.seed_plans
     with run.stage("collect") as result:
         if own is None:
@@ -55,19 +53,6 @@ def collect(run: Run) -> Path:
     write_jsonl(run.datasets / "seed_plans.jsonl", map(_seed_line, seeds))
     lines = (plan_line(run.planner_prompt, *_example(run, seed)) for seed in seeds)
     return write_jsonl(run.datasets / "sft.jsonl", lines)
-
-
-def _check(run: Run) -> None:
-    """Refuses, before any work, what can't be done.
-
-    Raises:
-        ConfigError: Names the field, and what would be right.
-    """
-    if run.config.collect.other_goals and run.benchmark.with_other_goal is None:
-        raise ConfigError(
-            f"collect.other_goals: plans of the benchmark {run.benchmark.name} can't be told with "
-            f"another goal: set 0"
-        )
 
 
 def _example(run: Run, seed: SeedPlan) -> tuple[Task, MetaPlan]:

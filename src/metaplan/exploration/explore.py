@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from metaplan.core import ConfigError, EpisodeSpec, MetaPlan, PlanScore, PreferencePair, Task
-from metaplan.environments import Benchmark
+from metaplan.core import EpisodeSpec, MetaPlan, PlanScore, PreferencePair, Task
 from metaplan.exploration.allocation import Adaptive, Round, Uniform
 from metaplan.exploration.pairs import best_plans, preference_pairs, read_pairs
 from metaplan.exploration.quality import (
@@ -59,16 +58,14 @@ def explore(run: Run, samples: Mapping[str, Sequence[PlanSample]]) -> list[PlanS
 
     Returns:
         Scores of the complete plans; incomplete ones are reported and left out.
-
-    Raises:
-        ConfigError: The benchmark can't merge plans.
     """
     config = run.config.explore
     tasks = run.explored_tasks()
     agent = run.exploring_agent()
     environments = agent.environment_fingerprints(run.benchmark, tasks.values())
     plans = {key: {s.plan.key: s.plan for s in group if s.plan} for key, group in samples.items()}
-    merged = _merged_plans(run.benchmark, tasks, samples) if config.merged else {}
+    merge = run.benchmark.merge if config.merged else None
+    merged = _merged_plans(merge, tasks, samples) if merge else {}
     for key, plan in merged.items():
         plans[key][plan.key] = plan
     allocation = _allocation(config, plans)
@@ -111,12 +108,11 @@ def explore(run: Run, samples: Mapping[str, Sequence[PlanSample]]) -> list[PlanS
 
 
 def _merged_plans(
-    benchmark: Benchmark, tasks: Mapping[str, Task], samples: Mapping[str, Sequence[PlanSample]]
+    merge: Callable[[Task, Sequence[MetaPlan]], MetaPlan | None],
+    tasks: Mapping[str, Task],
+    samples: Mapping[str, Sequence[PlanSample]],
 ) -> dict[str, MetaPlan]:
     """By task key; none for a task whose samples hold no plan."""
-    merge = benchmark.merge
-    if merge is None:
-        raise ConfigError(f"explore.merged: plans of {benchmark.name} can't be merged; set false")
     found = (
         (key, merge(tasks[key], [sample.plan for sample in group if sample.plan]))
         for key, group in samples.items()

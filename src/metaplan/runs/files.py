@@ -154,10 +154,11 @@ def check_keys(config: RunConfig) -> None:
 
 
 def check_inputs(config: RunConfig, benchmark: Benchmark) -> None:
-    """Makes sure, before any work, that what a configuration names is there.
+    """Makes sure, before any work, that what a configuration names is there and can be done.
 
     Raises:
-        UserError: A task set does not exist or is too small, or a file is missing.
+        UserError: A task set does not exist or is too small, a file is missing, or the benchmark
+            lacks the rule that a field asks for.
     """
     for wanted in (config.tasks.train, *config.tasks.evaluate.values()):
         chosen_tasks(benchmark, wanted, config.seed)
@@ -169,6 +170,12 @@ def check_inputs(config: RunConfig, benchmark: Benchmark) -> None:
     for field, path in named.items():
         if path is not None and not Path(path).exists():
             raise ConfigError(f"{field}: there is no {path}")
+    if config.collect.other_goals and benchmark.with_other_goal is None:
+        raise ConfigError(
+            f"collect.other_goals: plans of {benchmark.name} can't be told with another goal: set 0"
+        )
+    if config.explore.merged and benchmark.merge is None:
+        raise ConfigError(f"explore.merged: plans of {benchmark.name} can't be merged: set false")
     if config.agent.path is not None:
         agent_directory(config.agent.path)
     if config.runtime.accelerate is not None:
